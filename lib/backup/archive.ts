@@ -1,0 +1,53 @@
+/** One entry of an archive's table of contents, as `pg_restore --list --verbose` prints it. */
+export type ArchiveEntry = {
+  dumpId: number
+  /** Catalogue and object id on the source server; `0` and `0` for entries that belong to another one. */
+  catalogueOid: string
+  oid: string
+  /** Kind, schema, name and owner, in pg_restore's own words. */
+  text: string
+  dependsOn: number[]
+}
+
+/** Reads a listing. Lines that are no entries are comments. */
+export function parseArchiveList(listing: string): ArchiveEntry[] {
+  const entries: ArchiveEntry[] = []
+  for (const line of listing.split("\n")) {
+    const entry = /^(\d+); (\d+) (\d+) (.*)$/.exec(line)
+    if (entry) {
+      const [, dumpId = "", catalogueOid = "", oid = "", text = ""] = entry
+      entries.push({ dumpId: Number(dumpId), catalogueOid, oid, text, dependsOn: [] })
+      continue
+    }
+    const dependencies = /^;\s+depends on:([\d ]*)$/.exec(line)
+    const last = entries.at(-1)
+    if (dependencies && last) last.dependsOn = (dependencies[1] ?? "").trim().split(/\s+/).filter(Boolean).map(Number)
+  }
+  return entries
+}
+
+/** The entries that `isFirst` picks and all that need one of them, directly or not, in the archive's order. */
+export function withDependents(
+  entries: readonly ArchiveEntry[],
+  isFirst: (entry: ArchiveEntry) => boolean,
+): ArchiveEntry[] {
+  const taken = new Set(entries.filter(isFirst).map((entry) => entry.dumpId))
+  for (let grew = taken.size > 0; grew; ) {
+    grew = false
+    for (const entry of entries) {
+      if (taken.has(entry.dumpId) || !entry.dependsOn.some((id) => taken.has(id))) continue
+      taken.add(entry.dumpId)
+      grew = true
+    }
+  }
+  return entries.filter((entry) => taken.has(entry.dumpId))
+}
+
+/** The file for `pg_restore --use-list` that restores all entries but the given ones. */
+export function renderUseList(entries: readonly ArchiveEntry[], without: readonly ArchiveEntry[]): string {
+  const gone = new Set(without.map((entry) => entry.dumpId))
+  return entries
+    .filter((entry) => !gone.has(entry.dumpId))
+    .map((entry) => `${entry.dumpId}; ${entry.catalogueOid} ${entry.oid} ${entry.text}\n`)
+    .join("")
+}

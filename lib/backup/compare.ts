@@ -1,0 +1,139 @@
+import { formatCount } from "../core/size.ts"
+import type { ArchiveEntry } from "./archive.ts"
+import { type Proof, qualified, type TableFacts } from "./proof.ts"
+import { judged, type Level } from "./receipt.ts"
+import { compareSchemaTexts } from "./schema-text.ts"
+import { liesBetween, type SequenceReading } from "./sequences.ts"
+
+/** What a restored database turned out to hold. */
+export type Restored = {
+  tables: TableFacts[]
+  sequences: SequenceReading[]
+  largeObjects: Proof["largeObjects"]
+  inventory: Record<string, string>
+  schema: string
+  extensions: { name: string; version: string }[]
+}
+
+/** Compares rows, content, sequences and large objects. `removed` are archive entries that were not restored on purpose. */
+export function compareData(proof: Proof, restored: Restored, removed: readonly ArchiveEntry[]): Level {
+  const gone = new Set(removed.map((entry) => entry.oid))
+  const exceptions = [...proof.leftOut]
+  const differences: string[] = []
+  const found = new Map(restored.tables.map((table) => [qualified(table), table]))
+  let compared = 0
+  for (const table of proof.tables) {
+    if (gone.has(table.oid)) exceptions.push(`${qualified(table)}: was not restored`)
+    else if (compareTable(table, found.get(qualified(table)), differences, exceptions)) compared++
+  }
+  const expected = new Set(proof.tables.map(qualified))
+  for (const name of found.keys())
+    if (!expected.has(name)) differences.push(`${name}: is in the copy and not in the proof`)
+  compareSequences(proof, restored, gone, differences)
+  compareLargeObjects(proof, restored, differences)
+  const hashed = proof.tables.filter((table) => table.hash !== undefined).length
+  if (proof.level === "counts") exceptions.push("content: the proof holds counts only")
+  return judged(
+    `${compared} tables compared, ${hashed} by content; ${proof.sequences.length} sequences; ${proof.largeObjects.count} large objects`,
+    differences,
+    exceptions,
+  )
+}
+
+/** Whether the table's rows could be compared; what differs goes into the lists. */
+function compareTable(
+  expected: TableFacts,
+  found: TableFacts | undefined,
+  differences: string[],
+  exceptions: string[],
+): boolean {
+  const name = qualified(expected)
+  if (!found) {
+    differences.push(`${name}: is missing`)
+    return false
+  }
+  if (expected.isPopulated !== found.isPopulated) {
+    differences.push(`${name}: expected ${populated(expected.isPopulated)}, found ${populated(found.isPopulated)}`)
+  }
+  if (expected.rows === undefined) return false
+  const difference = rowDifference(expected, found)
+  if (difference && expected.unstable) {
+    exceptions.push(`${name}: ${expected.unstable}, so it cannot come back equal`)
+    return false
+  }
+  if (difference) differences.push(`${name}: ${difference}`)
+  return true
+}
+
+function rowDifference(expected: TableFacts, found: TableFacts): string | undefined {
+  const count = (rows: string | undefined) => (rows === undefined ? "no" : formatCount(BigInt(rows)))
+  if (expected.rows !== found.rows) return `expected ${count(expected.rows)} rows, found ${count(found.rows)}`
+  if (expected.hash === undefined || expected.hash === found.hash) return undefined
+  return `${count(found.rows)} rows as expected, but their content differs`
+}
+
+function compareSequences(proof: Proof, restored: Restored, gone: Set<string>, differences: string[]): void {
+  const found = new Map(restored.sequences.map((sequence) => [qualified(sequence), sequence]))
+  for (const facts of proof.sequences) {
+    if (gone.has(facts.oid)) continue
+    const reading = found.get(qualified(facts))
+    if (!reading) differences.push(`sequence ${qualified(facts)}: is missing`)
+    else if (!liesBetween(reading, facts)) {
+      differences.push(
+        `sequence ${qualified(facts)}: expected ${facts.before.lastValue} to ${facts.after.lastValue}, found ${reading.lastValue}`,
+      )
+    }
+  }
+}
+
+function compareLargeObjects(proof: Proof, restored: Restored, differences: string[]): void {
+  const [expected, found] = [proof.largeObjects, restored.largeObjects]
+  if (expected.count !== found.count)
+    differences.push(`large objects: expected ${expected.count}, found ${found.count}`)
+  else if (expected.hash !== undefined && expected.hash !== found.hash)
+    differences.push("large objects: as many, with other content")
+}
+
+/** Compares the schema dumps object by object, and independently of them the counts of the catalogue. */
+export function compareStructure(proof: Proof, restored: Restored, removed: readonly ArchiveEntry[]): Level {
+  const left = new Set(removed.map((entry) => entry.text))
+  const differences: string[] = []
+  const exceptions: string[] = []
+  for (const { heading, kind } of compareSchemaTexts(proof.schema, restored.schema)) {
+    if (kind === "missing" && left.has(archiveText(heading))) exceptions.push(`${heading}: was not restored`)
+    else differences.push(`${heading}: ${kind}`)
+  }
+  const counts = compareInventory(proof.inventory, restored.inventory)
+  if (removed.length === 0) differences.push(...counts)
+  else exceptions.push(...counts.map((count) => `${count} (${removed.length} archive entries were left out)`))
+  return judged(structureDetail(proof, restored), differences, exceptions)
+}
+
+function compareInventory(expected: Record<string, string>, found: Record<string, string>): string[] {
+  const keys = [...new Set([...Object.keys(expected), ...Object.keys(found)])].sort()
+  return keys
+    .filter((key) => expected[key] !== found[key])
+    .map((key) => `${key}: expected ${expected[key] ?? 0}, found ${found[key] ?? 0}`)
+}
+
+/** A heading of a schema dump in the words of the archive's listing. */
+function archiveText(heading: string): string {
+  const parts = /^Name: (.*); Type: (.*?); Schema: (.*?); Owner: ?(.*?)$/.exec(heading)
+  return parts ? `${parts[2]} ${parts[3]} ${parts[1]} ${parts[4]}` : heading
+}
+
+function structureDetail(proof: Proof, restored: Restored): string {
+  const versions = new Map(restored.extensions.map((extension) => [extension.name, extension.version]))
+  const other = proof.extensions.filter(({ name, version }) => versions.has(name) && versions.get(name) !== version)
+  const notes = other.map(
+    ({ name, version }) => `extension ${name} is ${versions.get(name)} here and ${version} at the source`,
+  )
+  return [
+    `${Object.keys(proof.inventory).length} counts of the catalogue and the whole schema dump compared`,
+    ...notes,
+  ].join("; ")
+}
+
+function populated(is: boolean | undefined): string {
+  return is ? "rows" : "no rows yet"
+}

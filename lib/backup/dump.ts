@@ -1,0 +1,71 @@
+import type { Log } from "../core/log.ts"
+import { type PostgresAddress, programEnvironment } from "../postgres/address.ts"
+import type { Recipients } from "../seal/recipients.ts"
+import { heldUntil, sealStream } from "../seal/seal.ts"
+import type { Store } from "../store/store.ts"
+import { openPipe } from "../system/pipe.ts"
+import { startProgram } from "../system/program.ts"
+import type { StoredObjectFacts } from "./manifest.ts"
+import type { Excluded } from "./proof.ts"
+import { excludeArguments } from "./schema-dump.ts"
+import { objectNames } from "./set.ts"
+
+export type DumpOrder = {
+  pgDump: string
+  address: PostgresAddress
+  /** The exported snapshot that the dump shows. */
+  snapshot: string
+  excluded: Excluded
+  recipients: Recipients
+  compressionLevel: number
+  store: Store
+  key: string
+  /** Size of the database: an upper bound in practice, for the choice of part sizes and for progress. */
+  expectedBytes: number
+  log: Log
+  signal: AbortSignal
+}
+
+const lockWaitTimeout = 60_000
+
+/**
+ * pg_dump -> zstd -> age -> store, without plaintext on disk. The end of the stream is held back until pg_dump has exited with 0:
+ * the last chunk of the sealed file does not exist before, and the store publishes nothing but whole objects.
+ */
+export async function dumpSealed(order: DumpOrder): Promise<StoredObjectFacts> {
+  const pipe = await openPipe()
+  const args = [
+    "--format=custom",
+    "--compress=0",
+    "--no-password",
+    `--snapshot=${order.snapshot}`,
+    `--lock-wait-timeout=${lockWaitTimeout}`,
+  ]
+  const program = startProgram(order.pgDump, [...args, ...excludeArguments(order.excluded)], {
+    env: programEnvironment(order.address, "nightshift/backup"),
+    stdout: pipe.writeFd,
+    signal: order.signal,
+    onStderrLine: (line) => order.log.info(line),
+  })
+  pipe.closeWriteEnd()
+  const { sealed, counts } = sealStream(heldUntil(pipe.output, program.succeeded()), order.recipients, {
+    level: order.compressionLevel,
+  })
+  const progress = order.log.progress("dump", order.expectedBytes)
+  sealed.on("data", () => progress.at(counts().plainBytes))
+  try {
+    const stored = await order.store.put(order.key, sealed, {
+      contentType: "application/octet-stream",
+      expectedBytes: order.expectedBytes,
+      signal: order.signal,
+    })
+    const { plainBytes, plainSha256, sealedBytes, sealedSha256 } = counts()
+    if (stored.sizeBytes !== sealedBytes || stored.sha256 !== sealedSha256) {
+      throw new Error(`${order.key}: ${sealedBytes} bytes were sealed and ${stored.sizeBytes} bytes stored`)
+    }
+    return { name: objectNames.dump, plainBytes, plainSha256, sealedBytes, sealedSha256 }
+  } finally {
+    progress.done()
+    await program.kill()
+  }
+}

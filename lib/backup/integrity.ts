@@ -1,0 +1,82 @@
+import { type Client, escapeIdentifier } from "pg"
+import { z } from "zod"
+import { type PostgresAddress, programEnvironment } from "../postgres/address.ts"
+import { runProgram } from "../system/program.ts"
+import { ProgramFailed } from "../system/program-failed.ts"
+import { judged, type Level } from "./receipt.ts"
+
+const foreignKeyRow = z.object({
+  name: z.string(),
+  child: z.string(),
+  parent: z.string(),
+  matchType: z.string(),
+  pairs: z.array(z.object({ child: z.string(), parent: z.string(), operator: z.string() })),
+})
+type ForeignKey = z.infer<typeof foreignKeyRow>
+
+/** Re-checks every foreign key row by row and, where pg_amcheck is there, every heap page and index. */
+export async function checkIntegrity(
+  client: Client,
+  address: PostgresAddress,
+  amcheck: string | undefined,
+  signal: AbortSignal,
+): Promise<Level> {
+  const keys = await listForeignKeys(client)
+  const differences: string[] = []
+  for (const key of keys) {
+    const { rows } = await client.query(orphansQuery(key))
+    const orphans = z.string().parse(rows[0]?.orphans)
+    if (orphans !== "0")
+      differences.push(`${key.child}: ${orphans} rows break the foreign key ${key.name} to ${key.parent}`)
+  }
+  const indexes = amcheck ? await runAmcheck(amcheck, address, signal) : undefined
+  const structures = indexes
+    ? "every heap page and index read by pg_amcheck"
+    : "pages and indexes not read: pg_amcheck is not installed"
+  return judged(`${keys.length} foreign keys re-checked; ${structures}`, [...differences, ...(indexes ?? [])])
+}
+
+/** Validated keys only: one that is NOT VALID promises nothing. Of a partitioned table the parent's key stands for all. */
+async function listForeignKeys(client: Client): Promise<ForeignKey[]> {
+  const { rows } = await client.query(
+    `select k.conname as name, k.conrelid::regclass::text as child, k.confrelid::regclass::text as parent, k.confmatchtype::text as "matchType",
+            (select json_agg(json_build_object('child', a.attname, 'parent', f.attname, 'operator', format('operator(%I.%s)', n.nspname, o.oprname)) order by u.ord)
+               from unnest(k.conkey, k.confkey, k.conpfeqop) with ordinality u (child, parent, op, ord)
+               join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.child
+               join pg_catalog.pg_attribute f on f.attrelid = k.confrelid and f.attnum = u.parent
+               join pg_catalog.pg_operator o on o.oid = u.op join pg_catalog.pg_namespace n on n.oid = o.oprnamespace) as pairs
+       from pg_catalog.pg_constraint k
+      where k.contype = 'f' and k.convalidated and k.conparentid = 0 and coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'
+      order by 2, 1`,
+  )
+  return rows.map((row) => foreignKeyRow.parse(row))
+}
+
+function orphansQuery({ child, parent, pairs, matchType }: ForeignKey): string {
+  const columns = pairs.map((pair) => `c.${escapeIdentifier(pair.child)}`)
+  const match = pairs.map(
+    (pair) => `p.${escapeIdentifier(pair.parent)} ${pair.operator} c.${escapeIdentifier(pair.child)}`,
+  )
+  const orphan = `not exists (select from ${parent} p where ${match.join(" and ")})`
+  const all = columns.map((column) => `${column} is not null`).join(" and ")
+  const some = columns.map((column) => `${column} is not null`).join(" or ")
+  return `select count(*)::text as orphans from ${child} c where ${matchType === "f" ? `(${some})` : all} and ${orphan}`
+}
+
+/** Complaints of pg_amcheck, one a line. Event triggers of the restored database must not run for the extension it installs. */
+async function runAmcheck(program: string, address: PostgresAddress, signal: AbortSignal): Promise<string[]> {
+  try {
+    await runProgram(
+      program,
+      ["--install-missing", "--heapallindexed", "--parent-check", "--jobs=2", "--no-password"],
+      {
+        env: { ...programEnvironment(address), PGOPTIONS: "-c session_replication_role=replica" },
+        signal,
+      },
+    )
+    return []
+  } catch (error) {
+    if (error instanceof ProgramFailed) return [`pg_amcheck: ${error.message}`]
+    throw error
+  }
+}

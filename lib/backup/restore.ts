@@ -1,0 +1,135 @@
+import { createReadStream } from "node:fs"
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import type { Readable, Writable } from "node:stream"
+import type { Log } from "../core/log.ts"
+import { type PostgresAddress, programEnvironment } from "../postgres/address.ts"
+import { type Identities, unsealStream } from "../seal/seal.ts"
+import { startProgram } from "../system/program.ts"
+import { ProgramFailed } from "../system/program-failed.ts"
+import { type ArchiveEntry, parseArchiveList, renderUseList } from "./archive.ts"
+
+/** A sealed dump on this machine's disk. Its plain form exists only in pipes. */
+export type SealedDump = { file: string; plainBytes: number }
+
+/** What came out of a sealed dump when it was read to its end. */
+export type PlainCounts = { plainBytes: number; plainSha256: string }
+
+const listLimitBytes = 512 * 1024 * 1024
+
+/** The archive's table of contents. Reads no further than pg_restore wants to. */
+export async function listArchive(
+  pgRestore: string,
+  dump: SealedDump,
+  identities: Identities,
+  signal: AbortSignal,
+): Promise<ArchiveEntry[]> {
+  const { plain } = unsealStream(createReadStream(dump.file), identities)
+  const program = startProgram(pgRestore, ["--list", "--verbose"], { stdin: "pipe", signal })
+  const listing = collect(program.stdout)
+  await feed(plain, program.stdin, "until closed")
+  const exit = await program.exited
+  signal.throwIfAborted()
+  if (exit.exitCode !== 0)
+    throw new ProgramFailed(pgRestore, { ...exit, what: `cannot read the archive: ${program.stderr().trim()}` })
+  return parseArchiveList(await listing)
+}
+
+export type RestoreOrder = {
+  pgRestore: string
+  dump: SealedDump
+  identities: Identities
+  address: PostgresAddress
+  entries: readonly ArchiveEntry[]
+  without: readonly ArchiveEntry[]
+  workDir: string
+  log: Log
+  signal: AbortSignal
+}
+
+/** Restores all entries but `without`. Returns every line that pg_restore complained with, and what was read in all. */
+export async function restoreArchive(order: RestoreOrder): Promise<{ complaints: string[]; counts: PlainCounts }> {
+  const list = join(order.workDir, "restore.list")
+  await writeFile(list, renderUseList(order.entries, order.without), { mode: 0o600 })
+  const complaints: string[] = []
+  const program = startProgram(
+    order.pgRestore,
+    [`--use-list=${list}`, "--no-password", `--dbname=${order.address.database}`],
+    {
+      env: programEnvironment(order.address),
+      stdin: "pipe",
+      stdout: "ignore",
+      signal: order.signal,
+      onStderrLine: (line) => complaints.push(line),
+    },
+  )
+  const { plain, counts } = unsealStream(createReadStream(order.dump.file), order.identities)
+  const progress = order.log.progress("restore", order.dump.plainBytes)
+  plain.on("data", () => progress.at(counts().plainBytes))
+  try {
+    await feed(plain, program.stdin, "to the end")
+  } catch (error) {
+    await program.kill()
+    throw error
+  } finally {
+    progress.done()
+  }
+  const exit = await program.exited
+  order.signal.throwIfAborted()
+  if (exit.exitCode !== 0 && complaints.length === 0)
+    complaints.push(`pg_restore ended with exit code ${exit.exitCode ?? exit.killedBy}`)
+  const { plainBytes, plainSha256 } = counts()
+  return { complaints, counts: { plainBytes, plainSha256 } }
+}
+
+/**
+ * Feeds a program. `to the end` reads the source on when the program has had enough: pg_restore closes its input
+ * after the last block that it needs, and the bytes behind that must be seen too.
+ */
+async function feed(source: Readable, sink: Writable | null, extent: "until closed" | "to the end"): Promise<void> {
+  if (!sink) throw new Error("the program has no input")
+  let isOpen = true
+  sink.once("error", () => {
+    isOpen = false
+  })
+  for await (const chunk of source) {
+    if (isOpen && !sink.write(chunk)) await drained(sink)
+    if (!isOpen && extent === "until closed") return
+  }
+  if (isOpen) sink.end()
+}
+
+function drained(sink: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const event of ["drain", "error", "close"]) sink.removeListener(event, done)
+      resolve()
+    }
+    for (const event of ["drain", "error", "close"]) sink.once(event, done)
+  })
+}
+
+async function collect(source: Readable | null): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of source ?? []) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size > listLimitBytes) throw new Error(`the archive's table of contents has more than ${listLimitBytes} bytes`)
+  }
+  return Buffer.concat(chunks).toString("utf8")
+}
+
+/** Lines of pg_restore's stderr that say nothing is wrong. Everything else is a failure. */
+const harmlessLines = [
+  // The scratch server does not write what logical replication would need, and nobody subscribes to it.
+  /wal_level is insufficient to publish logical changes/,
+  /Set "?wal_level"? to "?logical"? before creating subscriptions/,
+  // Follows a harmless warning.
+  /^HINT: {2}Set wal_level to "logical"/,
+]
+
+/** Complaints that are not known to be harmless. */
+export function realComplaints(lines: readonly string[]): string[] {
+  return lines.filter((line) => line.trim() !== "" && !harmlessLines.some((harmless) => harmless.test(line)))
+}

@@ -1,0 +1,179 @@
+import type { Client } from "pg"
+import { z } from "zod"
+import { formatDuration } from "../core/duration.ts"
+import type { Log } from "../core/log.ts"
+import { startTimer } from "../system/clock.ts"
+import { readInventory, readReferencedRoles } from "./inventory.ts"
+import { readOutside } from "./outside.ts"
+import { type Excluded, type ExtensionFacts, type Proof, qualified, type TableFacts } from "./proof.ts"
+import {
+  type Column,
+  factsQuery,
+  oldestHashableMajor,
+  type ProvenRelation,
+  readColumns,
+  rowsOf,
+} from "./table-facts.ts"
+
+export type ProofOrder = {
+  relations: readonly ProvenRelation[]
+  level: "full" | "counts"
+  serverMajor: number
+  excluded: Excluded
+  /** How long counting and hashing may take in all; what is not reached is left out, and said. */
+  limitMs: number
+  log: Log
+  signal: AbortSignal
+}
+
+/** A proof but for the two parts that are read outside the snapshot's transaction. */
+export type SnapshotProof = Omit<Proof, "sequences" | "schema">
+
+/** Takes the facts inside the transaction of `client`, which holds the snapshot. Settings must be pinned. */
+export async function takeProof(client: Client, order: ProofOrder): Promise<SnapshotProof> {
+  const leftOut: string[] = []
+  const outside = await readOutside(client, order.excluded)
+  const level = order.level === "full" && order.serverMajor < oldestHashableMajor ? "counts" : order.level
+  if (level !== order.level)
+    leftOut.push(`content hashes: a server of version ${order.serverMajor} has no hash of a record, 14 and later do`)
+  return {
+    format: "nightshift-proof/1",
+    level,
+    serverMajor: order.serverMajor,
+    excluded: order.excluded,
+    inventory: await readInventory(client, order.excluded),
+    roles: await readReferencedRoles(client, order.excluded),
+    extensions: await readExtensions(client),
+    largeObjects: await readLargeObjects(client, level, leftOut),
+    outside,
+    tables: await readTables(client, { ...order, level }, new Set(outside.views), leftOut),
+    leftOut,
+  }
+}
+
+async function readTables(
+  client: Client,
+  order: ProofOrder,
+  tainted: Set<string>,
+  leftOut: string[],
+): Promise<TableFacts[]> {
+  const elapsed = startTimer()
+  const columns = await readColumns(
+    client,
+    order.relations.map((relation) => relation.oid),
+  )
+  const facts: TableFacts[] = []
+  const unreached: string[] = []
+  for (const relation of order.relations) {
+    order.signal.throwIfAborted()
+    const base: TableFacts = { oid: relation.oid, schema: relation.schema, name: relation.name, kind: relation.kind }
+    if (relation.isPopulated !== undefined) base.isPopulated = relation.isPopulated
+    facts.push(base)
+    if (relation.kind === "partitioned table" || relation.isPopulated === false) continue
+    if (tainted.has(qualified(relation))) {
+      leftOut.push(`rows of materialized view ${qualified(relation)}: it reads what the configuration excludes`)
+      continue
+    }
+    const remainingMs = Math.floor(order.limitMs - elapsed())
+    const read =
+      remainingMs > 0 ? await readFacts(client, relation, order, columns.get(relation.oid), remainingMs) : undefined
+    if (read) Object.assign(base, read)
+    else unreached.push(qualified(relation))
+  }
+  if (unreached.length > 0) leftOut.push(unreachedText(unreached, order.limitMs))
+  return facts
+}
+
+/** Rows and hash of one relation; `undefined` when the time was up. A savepoint keeps the snapshot alive through that. */
+async function readFacts(
+  client: Client,
+  relation: ProvenRelation,
+  order: ProofOrder,
+  columns: Column[] | undefined,
+  limitMs: number,
+): Promise<Pick<TableFacts, "rows" | "hash" | "unstable"> | undefined> {
+  await client.query(`savepoint facts; set local statement_timeout = ${limitMs}`)
+  try {
+    const read = relation.kind === "materialized view" ? readDefined : readStored
+    const facts = await read(client, relation, order.level === "full" ? columns : undefined)
+    await client.query("release savepoint facts")
+    return facts
+  } catch (error) {
+    const isTimeUp =
+      error instanceof Error && "code" in error && error.code === "57014" && /statement timeout/.test(error.message)
+    if (!isTimeUp) throw new Error(`cannot count ${qualified(relation)}`, { cause: error })
+    await client.query("rollback to savepoint facts")
+    return undefined
+  }
+}
+
+const factsRow = z.object({ rows: z.string(), hash: z.string().optional() })
+
+/** Rows and hash of a relation as this transaction sees them: for a materialized view, the rows it stores. */
+export async function readStored(
+  client: Client,
+  relation: ProvenRelation,
+  columns: Column[] | undefined,
+): Promise<Pick<TableFacts, "rows" | "hash">> {
+  const { rows } = await client.query(factsQuery(rowsOf(relation), columns))
+  return factsRow.parse(rows[0])
+}
+
+/** A materialized view as a restore will fill it: through its defining query, since its stored rows may be stale. */
+async function readDefined(
+  client: Client,
+  relation: ProvenRelation,
+  columns: Column[] | undefined,
+): Promise<Pick<TableFacts, "rows" | "hash" | "unstable">> {
+  const definition = await client.query("select pg_get_viewdef($1::oid) as sql", [relation.oid])
+  const sql = z.string().parse(definition.rows[0]?.sql).replace(/;\s*$/, "")
+  const { rows } = await client.query(factsQuery(`(${sql})`, columns))
+  const asked = unrepeatable.exec(sql)?.[0]
+  return { ...factsRow.parse(rows[0]), ...(asked ? { unstable: `its query asks for ${asked}` } : {}) }
+}
+
+/** What gives another answer at another time, on another machine or to another role. */
+const unrepeatable =
+  /\b(now|random|clock_timestamp|statement_timestamp|transaction_timestamp|gen_random_uuid|timeofday)(?=\()|\b(current_(date|time|timestamp|user)|localtime(stamp)?|session_user)\b/i
+
+async function readExtensions(client: Client): Promise<ExtensionFacts[]> {
+  const { rows } = await client.query(
+    `select e.extname as name, e.extversion as version, n.nspname as schema,
+            coalesce((select json_agg(distinct pg_describe_object(d.classid, d.objid, 0) order by pg_describe_object(d.classid, d.objid, 0))
+               from pg_catalog.pg_depend m join pg_catalog.pg_depend d on d.refclassid = m.classid and d.refobjid = m.objid
+              where m.refclassid = 'pg_catalog.pg_extension'::regclass and m.refobjid = e.oid and m.deptype = 'e' and d.deptype in ('n', 'a')
+                and not exists (select from pg_catalog.pg_depend o where o.classid = d.classid and o.objid = d.objid and o.deptype = 'e')), '[]') as dependents
+       from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+      where e.extname <> 'plpgsql' order by 1`,
+  )
+  const row = z.object({ name: z.string(), version: z.string(), schema: z.string(), dependents: z.array(z.string()) })
+  return rows.map((value) => row.parse(value))
+}
+
+/** Large objects page by page, where the role may read them: on most servers only a superuser may. */
+export async function readLargeObjects(
+  client: Client,
+  level: "full" | "counts",
+  leftOut: string[],
+): Promise<Proof["largeObjects"]> {
+  const counted = await client.query(
+    "select count(*)::text as count, has_table_privilege('pg_catalog.pg_largeobject', 'select') as readable from pg_catalog.pg_largeobject_metadata",
+  )
+  const { count, readable } = z.object({ count: z.string(), readable: z.boolean() }).parse(counted.rows[0])
+  if (level === "counts" || count === "0") return { count }
+  if (!readable) {
+    leftOut.push(`content of ${count} large objects: this role may not read pg_largeobject`)
+    return { count }
+  }
+  const { rows } = await client.query(
+    `select coalesce(sum(hashint4extended(0, hash_record_extended(row(oidsend(loid), int4send(pageno), data), 0))), 0)::text as hash
+       from pg_catalog.pg_largeobject`,
+  )
+  return { count, hash: z.string().parse(rows[0]?.hash) }
+}
+
+function unreachedText(names: string[], limitMs: number): string {
+  const shown = names.slice(0, 20).join(", ")
+  const more = names.length > 20 ? ` and ${names.length - 20} more` : ""
+  return `rows of ${names.length} tables, not reached within ${formatDuration(limitMs)}: ${shown}${more}`
+}

@@ -1,0 +1,25 @@
+import { formatDuration } from "../core/duration.ts"
+import { formatBytes } from "../core/size.ts"
+import type { Manifest } from "./manifest.ts"
+
+const remedy =
+  "raise jobMinutes on a runner of your own, or use the provider's point-in-time recovery beside a smaller, excluded backup"
+
+/** Why a database cannot be dumped in the time there is, judged by the rate of the set before; `undefined` when it can. Pure. */
+export function tooLargeForTime(
+  databaseBytes: number,
+  previous: Manifest | undefined,
+  jobMinutes: number,
+): string | undefined {
+  if (!previous || previous.totals.databaseBytes === 0) return undefined
+  const bytesPerMs = previous.totals.databaseBytes / Math.max(previous.durationsMs.total, 1)
+  const expectedMs = databaseBytes / bytesPerMs
+  if (expectedMs <= jobMinutes * 60_000) return undefined
+  const rate = `${formatBytes(bytesPerMs * 1000)}/s`
+  return `${formatBytes(databaseBytes)} at the last backup's ${rate} take about ${formatDuration(expectedMs)}, and the job has ${jobMinutes} min: ${remedy}`
+}
+
+/** What is said when the time was up. */
+export function timeUpText(jobMinutes: number): string {
+  return `the backup did not end within its ${jobMinutes} min: ${remedy}`
+}

@@ -1,0 +1,132 @@
+import type { z } from "zod"
+import {
+  choice,
+  duration,
+  fraction,
+  list,
+  matching,
+  number,
+  secretRef,
+  section,
+  text,
+  variableRef,
+  whole,
+} from "./fields.ts"
+
+const backup = section({
+  recipients: variableRef("BACKUP_RECIPIENTS").describe(
+    "Public age keys that may open the backup, one a line. Two or more, kept by different people: a lost key is a lost backup.",
+  ),
+  proof: choice(["full", "counts"])
+    .default("full")
+    .describe(
+      "What is taken from the source beside the dump: exact rows and a content hash of every table, or rows alone.",
+    ),
+  proofTimeLimit: duration()
+    .prefault("30 minutes")
+    .describe("How long the proof may take. Tables that were not reached are named in the manifest."),
+  keep: section({
+    daily: whole(1, 3650, "a number of days").default(30).describe("Days of which the last set is kept."),
+    weekly: whole(0, 520, "a number of weeks").default(12).describe("ISO weeks of which the last set is kept."),
+    monthly: whole(0, 240, "a number of months").default(12).describe("Months of which the last set is kept."),
+    yearly: whole(0, 50, "a number of years").default(0).describe("Years of which the last set is kept."),
+  })
+    .prefault({})
+    .describe("Which backup sets are kept. The newest verified one always is."),
+  rpoHours: fraction(0.1, 8760, "a number of hours")
+    .default(26)
+    .describe("How old the newest backup may be before it is a failure: the data that may be lost, in hours."),
+  rtoMinutes: fraction(0.1, 10_080, "a number of minutes")
+    .default(60)
+    .describe("How long the restore of a backup may take, in minutes."),
+  shrinkPercent: fraction(0, 100, "a percentage")
+    .default(30)
+    .describe("A set with fewer tables, or with rows or bytes down by more than this, is a failure. The set is kept."),
+  exclude: section({
+    schemas: list(text("the name of a schema"), "schema names")
+      .default([])
+      .describe("Schemas to leave out, such as `audit_archive`."),
+    tables: list(
+      matching(/^[^.]+\.[^.]+$/, 'a table with its schema, such as "public.events"'),
+      "tables with their schemas",
+    )
+      .default([])
+      .describe("Tables to leave out, with their schema, such as `public.events`."),
+  })
+    .prefault({})
+    .describe("What is not backed up. The manifest says so."),
+  compressionLevel: whole(1, 19, "a zstd level")
+    .default(3)
+    .describe("Level of zstd. Above 6 costs much time and saves little."),
+  jobMinutes: whole(1, 10_080, "a number of minutes")
+    .default(120)
+    .describe(
+      "How long the job may take. A database that cannot be dumped in this time is refused before the dump begins.",
+    ),
+})
+
+const restore = section({
+  packages: list(
+    matching(/^[a-z0-9][a-z0-9+.-]+$/, 'the name of a Debian package, such as "postgresql-16-pgvector"'),
+    "Debian packages",
+  )
+    .default([])
+    .describe("Debian packages with the extensions that the scratch server of the restore test needs."),
+  roles: list(text("the name of a role"), "role names")
+    .default([])
+    .describe("Roles to make before the restore, beside those that the backup names."),
+})
+
+const assertion = section({
+  name: text("a sentence that says what is true").describe("What is true of good data, as a sentence."),
+  sql: text("one SQL query").describe("One query. Without `expect` it must return no rows."),
+  expect: section({
+    min: number("a number").optional().describe("The least the number may be."),
+    max: number("a number").optional().describe("The most the number may be."),
+  })
+    .optional()
+    .describe("The query returns one number, which must lie in this range."),
+})
+
+const column = matching(/^\S.*$/, "the name of a column")
+const table = matching(/^[^.]+(?:\.[^.]+)?$/, "the name of a table, with its schema where that is not public")
+
+const decay = section({
+  name: text("a short name").describe("Name of the rule."),
+  table: table.describe("Table whose rows lose value over time."),
+  column: column.describe("Number that decays."),
+  since: column.describe("Time from which the age of a row is counted."),
+  halfLife: duration().describe("Time after which half of the value is left."),
+  floor: number("a number").default(0).describe("Value below which nothing decays."),
+})
+
+const cleanup = section({
+  name: text("a short name").describe("Name of the rule."),
+  table: table.describe("Table whose old rows are deleted."),
+  column: column.describe("Time that says how old a row is."),
+  olderThan: duration().describe("Rows older than this are deleted."),
+})
+
+/** One Postgres database and what is done to it. */
+export const databaseSchema = section({
+  url: secretRef("DATABASE_URL").describe(
+    "Connection string for reading. A read-only role is enough, unless row security hides rows from it.",
+  ),
+  writeUrl: secretRef("DATABASE_WRITE_URL")
+    .optional()
+    .describe("Connection string for writing. Only the jobs that change data get it."),
+  caFile: text("the path of a PEM file")
+    .optional()
+    .describe(
+      "Certificate of the authority that signed the server's, where the system does not know it. Relative to the repository's root.",
+    ),
+  backup: backup.optional().describe("Makes nightly backups of the database."),
+  restore: restore.prefault({}).describe("What the restore test needs on the scratch server."),
+  assertions: list(assertion, "assertions").default([]).describe("What must be true of the restored data."),
+  decay: list(decay, "decay rules").default([]).describe("Values that fade with time."),
+  cleanup: list(cleanup, "cleanup rules").default([]).describe("Rows that are deleted when they are old."),
+})
+
+export type DatabaseConfig = z.output<typeof databaseSchema>
+export type BackupConfig = z.output<typeof backup>
+export type AssertionConfig = z.output<typeof assertion>

@@ -1,0 +1,24 @@
+/**
+ * The message of an error followed by the messages of its causes, in one line.
+ * Says something for every thrown value; never a stack trace.
+ */
+export function errorText(error: unknown): string {
+  const parts: string[] = []
+  let current = error
+  for (let depth = 0; current !== undefined && current !== null && depth < 8; depth++) {
+    const text = oneLine(messageOf(current))
+    if (text !== "" && !parts.some((part) => part.includes(text))) parts.push(text)
+    current = current instanceof Error ? current.cause : undefined
+  }
+  return parts.length > 0 ? parts.join(": ") : "unknown error"
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError) return [error.message, ...error.errors.map(messageOf)].filter(Boolean).join("; ")
+  if (error instanceof Error) return error.message || ("code" in error ? String(error.code) : error.name)
+  return String(error)
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*[\r\n]+\s*/g, " ").trim()
+}

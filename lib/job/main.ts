@@ -1,0 +1,52 @@
+import { errorText } from "../core/error-text.ts"
+import { createRedactor, type Redactor } from "../system/redact.ts"
+import { runCommandLine } from "./cli.ts"
+
+/*
+ * The only file that knows the process: arguments, environment, signals, output and exit code.
+ * The first signal ends the run in order, within 5 s; a second one at once. An error that nobody caught ends it
+ * in order as well, so that it is told.
+ */
+const hardLimitMs = 4900
+const stop = new AbortController()
+let hasDefect = false
+
+function end(reason: Error): void {
+  if (stop.signal.aborted) process.exit(1)
+  stop.abort(reason)
+  setTimeout(() => process.exit(1), hardLimitMs).unref()
+}
+
+function endWithDefect(error: unknown): void {
+  hasDefect = true
+  const trace = error instanceof Error ? `\n${error.stack}` : ""
+  process.stderr.write(crashRedactor().text(`unexpected error: ${errorText(error)}${trace}\n`))
+  end(new Error("unexpected error", { cause: error }))
+}
+
+/** Which variables hold secrets is known to the run alone: here all that may be one are hidden. */
+function crashRedactor(): Redactor {
+  const redactor = createRedactor()
+  for (const [name, value = ""] of Object.entries(process.env)) {
+    if (/URL|KEY|SECRET|TOKEN|PASS|IDENTIT|WEBHOOK/i.test(name) || value.includes("://")) redactor.add(value)
+  }
+  return redactor
+}
+
+for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => end(new Error(`received ${name}`)))
+for (const event of ["unhandledRejection", "uncaughtException"] as const) process.on(event, endWithDefect)
+
+// A reader that went away (`npm run job | head`) is no reason to leave work half done.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error
+  })
+}
+
+const { argv, env, stdout, stderr } = process
+const input = { argv: argv.slice(2), env, root: process.cwd(), stdout, stderr, signal: stop.signal }
+const exitCode = await runCommandLine(input).catch((error: unknown) => {
+  endWithDefect(error)
+  return 1
+})
+process.exit(hasDefect ? exitCode || 1 : exitCode)

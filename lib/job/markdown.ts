@@ -1,0 +1,20 @@
+/** Any text as the content of one table cell: it opens no markup, mentions nobody and links to no issue. */
+export function escapeCell(text: string): string {
+  return text
+    .replace(/\s+/g, " ")
+    .trim()
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replace(/[\\`*_[\]|~!]/g, "\\$&")
+    .replace(/[@#](?=\w)/g, (sign) => `${sign}<!-- -->`)
+}
+
+/** Markdown cut at the end of a line so that it has at most `maxBytes` in UTF-8; a last line says so. */
+export function truncateMarkdown(markdown: string, maxBytes: number): string {
+  if (Buffer.byteLength(markdown) <= maxBytes) return markdown
+  const note = "\n\n_The rest was left out: the page was too long._\n"
+  const bytes = Buffer.from(markdown).subarray(0, Math.max(0, maxBytes - Buffer.byteLength(note)))
+  const lastLine = bytes.lastIndexOf(0x0a)
+  return lastLine < 0 ? note : bytes.subarray(0, lastLine).toString() + note
+}

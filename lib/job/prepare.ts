@@ -1,0 +1,121 @@
+import { existsSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
+import { liveEnvironment, type SecretSink } from "../config/environment.ts"
+import { parseConfig, readConfig, salvageAlerts } from "../config/load.ts"
+import { ConfigError } from "../core/config-error.ts"
+import type { Ledger } from "../ledger/ledger.ts"
+import { openLedger } from "../ledger/open.ts"
+import { type Alerts, readAlerts } from "./alerts.ts"
+import { type Command, parseCommandLine } from "./command-line.ts"
+import { findJob } from "./find.ts"
+import type { Job } from "./job.ts"
+import { type Origin, readOrigin, type Variables } from "./origin.ts"
+import { latestSlot } from "./slot.ts"
+
+export type Request = { job?: Job; name: string; argv: readonly string[]; env: Variables; root: string }
+
+/** Everything that is known before a job runs. With `problems` or `broken` it must not run; what is left out could not be read. */
+export type Prepared = {
+  name: string
+  job?: Job
+  command: Command
+  origin: Origin
+  dryRun: boolean
+  now: Date
+  slot: Date
+  /** The slot is one that a schedule or a person named, not merely the time of the run. */
+  isPlanned: boolean
+  app: { name: string; environment: string }
+  /** What the job's own `config` picked. */
+  config?: unknown
+  alerts: Alerts
+  ledger?: Ledger
+  /** The ledger outlives this run. */
+  hasHistory: boolean
+  /** The name of the job's runbook, where it has one. */
+  runbook?: string
+  /** Everything that the user must correct. */
+  problems: string[]
+  /** All the problems are in what was typed. */
+  isUsageOnly: boolean
+  /** What the job or its configuration threw that nobody expected. */
+  broken?: { error: unknown }
+}
+
+/** Reads arguments, environment and configuration. Never rejects: everything that is wrong is in the result, all at once. */
+export async function prepare(
+  { env, root, argv, ...request }: Request,
+  startedAt: Date,
+  redactor: SecretSink,
+): Promise<Prepared> {
+  const usage = createCollector()
+  const settings = createCollector()
+  const job = request.job ?? (await usage.attempt(() => findJob(root, request.name)))
+  const command = parseCommandLine(argv, job?.options)
+  if (job) usage.problems.push(...command.problems)
+  const { origin, problems: originProblems } = await readOrigin(env)
+  settings.problems.push(...originProblems)
+  const now = command.now ?? startedAt
+  const planned = await settings.attempt(() => plannedSlot(command, origin, now))
+  const live = { root, inActions: origin.inActions, redactor }
+
+  const file = resolve(root, command.config ?? "ops.config.ts")
+  const raw = await settings.attempt(() => readConfig(file))
+  const ops =
+    raw === undefined ? undefined : await settings.attempt(() => parseConfig(raw, command.config ?? "ops.config.ts"))
+  const environment = liveEnvironment(env, live)
+  const config = job && ops ? await settings.attempt(() => job.config(ops, environment)) : undefined
+  const alerts = readAlerts(ops?.alerts ?? salvageAlerts(raw) ?? {}, request.name, env, live)
+  const ledgerUrl = env.LEDGER?.trim() || pathToFileURL(join(root, ".ops", "ledger")).href
+  const ledger = await settings.attempt(() => openLedger(ledgerUrl))
+
+  const problems = [
+    ...new Set([...usage.problems, ...settings.problems, ...environment.problems(), ...alerts.problems]),
+  ]
+  const broken = usage.broken ?? settings.broken
+  return {
+    name: request.name,
+    ...(job && { job }),
+    command,
+    origin,
+    dryRun: command.dryRun || origin.dryRun,
+    now,
+    slot: planned ?? now,
+    isPlanned: planned !== undefined,
+    app: ops?.app ?? { name: env.GITHUB_REPOSITORY ?? "app", environment: "unknown" },
+    config,
+    alerts: alerts.alerts,
+    ...(ledger && { ledger }),
+    ...(existsSync(join(root, "docs", "runbooks", `${request.name}.md`)) && { runbook: request.name }),
+    hasHistory: !origin.inActions || Boolean(env.LEDGER?.trim()),
+    problems,
+    isUsageOnly: problems.length > 0 && problems.length === new Set(usage.problems).size,
+    ...(broken && { broken }),
+  }
+}
+
+/** Runs steps whose `ConfigError` is noted and not passed on. Of other errors the first is kept. */
+function createCollector() {
+  const collector = {
+    problems: [] as string[],
+    broken: undefined as { error: unknown } | undefined,
+    async attempt<T>(step: () => T | Promise<T>): Promise<T | undefined> {
+      try {
+        return await step()
+      } catch (error) {
+        if (error instanceof ConfigError) collector.problems.push(...error.problems)
+        else collector.broken ??= { error }
+        return undefined
+      }
+    },
+  }
+  return collector
+}
+
+function plannedSlot(command: Command, origin: Origin, now: Date): Date | undefined {
+  const slot = command.slot ?? origin.slot ?? (origin.cron === undefined ? undefined : latestSlot(origin.cron, now))
+  if (slot && slot > now)
+    throw new ConfigError(`the slot ${slot.toISOString()} is in the future: it is ${now.toISOString()}`)
+  return slot
+}

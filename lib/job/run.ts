@@ -1,0 +1,46 @@
+import type { Finding } from "../core/finding.ts"
+import type { Outcome } from "../core/outcome.ts"
+import type { Trigger } from "./job.ts"
+
+/** 0 done; 1 a `fail`; 2 configuration or usage; 3 the result could not be told (wins over 1). */
+export type ExitCode = 0 | 1 | 2 | 3
+
+/** How telling went in one place: `done`, or why not. */
+export type Told = "done" | `skipped (${string})` | `failed (${string})`
+
+export type TellerName = "summary" | "slack" | "ledger"
+
+/** One execution of a job, as `--json` prints it and the ledger keeps it. Times are ISO 8601 in UTC; no text in it is secret. */
+export type Run = {
+  schema: 1
+  id: string
+  job: string
+  /** The scheduled time that the run covers; when it began, where nothing was scheduled. */
+  slot: string
+  trigger: Trigger
+  dryRun: boolean
+  /** Why a person started it. */
+  reason?: string
+  /** Who started it, on GitHub. */
+  actor?: string
+  startedAt: string
+  endedAt: string
+  outcome: Outcome
+  exitCode: ExitCode
+  summary: string
+  findings: Finding[]
+  /** The commit of this repository that ran. */
+  commit?: string
+  /** The run's page on GitHub. */
+  url?: string
+  traceId: string
+  /** Where the result was told. In the ledger's own line its own entry is missing: the line is there. */
+  told: Partial<Record<TellerName, Told>>
+}
+
+/** The exit code that a result and its telling come to. */
+export function exitCodeOf(result: { kind: string; isRed: boolean }, told: Run["told"]): ExitCode {
+  if (result.kind === "misconfigured") return 2
+  if (Object.values(told).some((text) => text.startsWith("failed"))) return 3
+  return result.isRed ? 1 : 0
+}
