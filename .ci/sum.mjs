@@ -3,7 +3,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs"
 import path from "node:path"
 
 const folder = process.argv[2]
-const sums = readdirSync(folder).flatMap((file) => (file.endsWith(".code") ? [sumOf(path.basename(file, ".code"))] : []))
+const sums = readdirSync(folder).flatMap((file) =>
+  file.endsWith(".code") ? [sumOf(path.basename(file, ".code"))] : [],
+)
 const total = (which) => sums.reduce((sum, one) => sum + one[which], 0)
 console.log(`${total("passed")} passed, ${total("failed")} failed`)
 

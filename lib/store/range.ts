@@ -4,7 +4,8 @@ import type { ByteRange } from "./store.ts"
 export function checkedRange(range: ByteRange | undefined, sizeBytes: number): ByteRange {
   if (!range) return { start: 0, end: sizeBytes }
   checkRange(range)
-  if (range.start >= sizeBytes) throw new Error(`the range starts at byte ${range.start} of an object of ${sizeBytes} bytes`)
+  if (range.start >= sizeBytes)
+    throw new Error(`the range starts at byte ${range.start} of an object of ${sizeBytes} bytes`)
   return { start: range.start, end: Math.min(range.end, sizeBytes) }
 }
 

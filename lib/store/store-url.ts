@@ -50,14 +50,16 @@ function directoryAddress(url: URL, bad: Complain): DirectoryAddress {
   if (url.host) bad(`${url.host} stands where a host does`, "write three slashes, as in file:///dir")
   if (url.search) bad("a directory takes no settings", "leave out the part after ?")
   if (url.pathname === "/") bad("it names no directory", "write file:///dir")
-  if (decoded(url.pathname) === undefined || /%2f|%00/i.test(url.pathname)) bad("its path cannot be read", "write % as %25")
-  return { kind: "directory", name: url.href.replace(/\/$/, ""), root: fileURLToPath(url) }
+  if (decoded(url.pathname) === undefined || /%2f|%00/i.test(url.pathname))
+    bad("its path cannot be read", "write % as %25")
+  return { kind: "directory", name: url.href.replace(/\/$/, ""), root: fileURLToPath(url).replace(/\/$/, "") }
 }
 
 function s3Address(url: URL, text: string, bad: Complain): S3Address {
   if (!url.hostname) bad("it names no bucket", `write ${s3Example}`)
   if (url.port) bad("a bucket has no port", `give the server as endpoint: ${s3Example}`)
-  if (!bucketPattern.test(url.hostname)) bad(`${url.hostname} is no bucket name`, "use 3 to 63 of a-z, 0-9, dot and hyphen")
+  if (!bucketPattern.test(url.hostname))
+    bad(`${url.hostname} is no bucket name`, "use 3 to 63 of a-z, 0-9, dot and hyphen")
   const settings = settingsOf(url, bad)
   const endpoint = endpointOf(settings.get("endpoint"), bad)
   const encryption = encryptionOf(settings, bad)
@@ -99,9 +101,12 @@ function prefixOf(text: string, bad: Complain): string {
 function endpointOf(value: string | undefined, bad: Complain): { endpoint: string } | undefined {
   if (value === undefined) return undefined
   const url = URL.canParse(value) ? new URL(value) : undefined
-  if (url?.protocol !== "http:" && url?.protocol !== "https:") return bad("its endpoint is no http or https URL", "write endpoint=https://host")
-  if (url.username || url.password) bad("its endpoint holds credentials", "take them out and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-  if (url.pathname !== "/" || url.search || url.hash) bad("its endpoint has a path", "the bucket goes first: s3://bucket/prefix?endpoint=https://host")
+  if (url?.protocol !== "http:" && url?.protocol !== "https:")
+    return bad("its endpoint is no http or https URL", "write endpoint=https://host")
+  if (url.username || url.password)
+    bad("its endpoint holds credentials", "take them out and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+  if (url.pathname !== "/" || url.search || url.hash)
+    bad("its endpoint has a path", "the bucket goes first: s3://bucket/prefix?endpoint=https://host")
   return { endpoint: url.origin }
 }
 
@@ -125,16 +130,21 @@ function flagOf(value: string | undefined, bad: Complain): boolean | undefined {
 function storageClassOf(value: string | undefined, bad: Complain): { storageClass?: string } {
   if (value === undefined) return {}
   if (value === "GLACIER" || value === "DEEP_ARCHIVE") {
-    bad(`objects of class ${value} cannot be read for hours`, "use GLACIER_IR or STANDARD_IA, and move old sets by a lifecycle rule")
+    bad(
+      `objects of class ${value} cannot be read for hours`,
+      "use GLACIER_IR or STANDARD_IA, and move old sets by a lifecycle rule",
+    )
   }
-  if (!/^[A-Z0-9_]+$/.test(value)) bad(`storageClass is ${JSON.stringify(value)}`, "write it as the provider does, such as STANDARD_IA")
+  if (!/^[A-Z0-9_]+$/.test(value))
+    bad(`storageClass is ${JSON.stringify(value)}`, "write it as the provider does, such as STANDARD_IA")
   return { storageClass: value }
 }
 
 function encryptionOf(settings: Map<string, string>, bad: Complain): Pick<S3Address, "encryption" | "kmsKeyId"> {
   const sse = settings.get("sse")
   const kmsKeyId = settings.get("kmsKeyId")
-  if (kmsKeyId !== undefined && sse !== "aws:kms") bad("kmsKeyId is given without sse=aws:kms", "add sse=aws:kms or leave the key out")
+  if (kmsKeyId !== undefined && sse !== "aws:kms")
+    bad("kmsKeyId is given without sse=aws:kms", "add sse=aws:kms or leave the key out")
   if (sse === undefined) return {}
   if (sse !== "AES256" && sse !== "aws:kms") return bad(`sse is ${JSON.stringify(sse)}`, "write AES256 or aws:kms")
   return { encryption: sse, ...(kmsKeyId !== undefined && { kmsKeyId }) }

@@ -24,6 +24,9 @@ export type LeftBehind = { processes: string[]; files: string[] }
 const networkSettings =
   /^(https?_proxy|no_proxy|node_extra_ca_certs|ssl_cert_(file|dir)|npm_config_(registry|cafile))$/i
 
+/** What npm and tsx keep in the folder for temporary files, on purpose. */
+const caches = /^(node-compile-cache|tsx-\d+)$/
+
 /** Makes the machine of a job below `folder`. */
 export async function makeMachine(folder: string, root: string): Promise<Machine> {
   const below = (name: string) => path.join(folder, name)
@@ -62,7 +65,7 @@ export async function makeMachine(folder: string, root: string): Promise<Machine
 
 async function clear(folder: string, temp: string): Promise<LeftBehind> {
   const processes = processesOf(temp).map(({ title }) => title)
-  const files = await readdir(temp)
+  const files = (await readdir(temp)).filter((name) => !caches.test(name))
   await killAll(() => processesOf(temp))
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   return { processes, files }

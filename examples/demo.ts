@@ -1,0 +1,179 @@
+import { cp, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
+import { join, relative } from "node:path"
+import { PassThrough } from "node:stream"
+import { text } from "node:stream/consumers"
+import { pathToFileURL } from "node:url"
+import { generateX25519Identity, identityToRecipient } from "age-encryption"
+import { levelNames, type Receipt, receiptSchema } from "../lib/backup/receipt.ts"
+import { objectNames } from "../lib/backup/set.ts"
+import { formatDuration } from "../lib/core/duration.ts"
+import { errorText } from "../lib/core/error-text.ts"
+import type { Log } from "../lib/core/log.ts"
+import { formatCount } from "../lib/core/size.ts"
+import type { Run } from "../lib/job/run.ts"
+import { runJob } from "../lib/job/runner.ts"
+import { withClient } from "../lib/postgres/connect.ts"
+import { newestMajor } from "../lib/postgres/programs.ts"
+import { type ScratchCluster, withScratchCluster } from "../lib/postgres/scratch-cluster.ts"
+import { startTimer } from "../lib/system/clock.ts"
+import { withSlackPrinter } from "./slack-printer.ts"
+
+/*
+ * The whole night on this machine: the PrepPilot example in a Postgres of its own, a directory as bucket, Slack printed to the
+ * terminal. Every job is the real one. What it wrote stays in `.ops/demo` to be looked at; nothing is left running.
+ */
+const root = process.cwd()
+const place = join(root, ".ops", "demo")
+const bucket = join(place, "bucket")
+const programs = ["initdb", "postgres", "pg_dump", "pg_dumpall", "pg_restore", "psql"] as const
+const quiet: Log = { debug() {}, info() {}, warn: say, error: say, progress: () => ({ at() {}, done() {} }) }
+
+const stop = new AbortController()
+for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort(new Error(`received ${name}`)))
+process.exitCode = await playNight().catch((error: unknown) => {
+  say(`the demo ended early: ${errorText(error)}`)
+  return 1
+})
+
+async function playNight(): Promise<number> {
+  const elapsed = startTimer()
+  await rm(place, { recursive: true, force: true })
+  await mkdir(place, { recursive: true })
+  const major = await newestMajor(programs)
+  say(`One night of Nightshift on this machine, with PostgreSQL ${major}\n`)
+  const problems = await withScratchCluster({ major, log: quiet, signal: stop.signal }, (cluster) =>
+    withSlackPrinter(say, (slackUrl) => night(cluster, slackUrl)),
+  )
+  const verdict = problems.length === 0 ? "the backup is proven" : `not as it should be: ${problems.join("; ")}`
+  say(`\n${verdict}; the night took ${formatDuration(elapsed())}`)
+  return problems.length === 0 ? 0 : 1
+}
+
+/** Returns what did not go as a good night goes. */
+async function night(cluster: ScratchCluster, slackUrl: string): Promise<string[]> {
+  await step(
+    "database",
+    async () => `PrepPilot with ${formatCount(await loadExample(cluster))} rows in a scratch Postgres`,
+  )
+  const env = await nightEnvironment(cluster, slackUrl)
+  const problems: string[] = []
+  if ((await runStep("backup", env)).exitCode !== 0) problems.push("the backup failed")
+  if ((await runStep("restore-test", env)).exitCode !== 0) problems.push("the restore test failed")
+  const { set, receipt } = await newestReceipt()
+  const damagedBucket = await step("damage", () => damageCopy(set))
+  const damaged = await runStep(
+    "restore-test",
+    { ...env, BACKUP_STORE: damagedBucket },
+    "a damaged copy, which must fail",
+  )
+  if (damaged.exitCode !== 1) problems.push("the damaged copy was not caught")
+  printProof(receipt)
+  say(
+    `\nbackup set   ${relative(root, join(bucket, "main", set))}\nledger       ${relative(root, join(place, "ledger"))}`,
+  )
+  say(`private key  ${relative(root, join(place, "key.txt"))} (only a demo keeps it beside the backup)`)
+  return receipt.verdict === "passed" ? problems : [...problems, `the restore test ${receipt.verdict}`]
+}
+
+async function loadExample(cluster: ScratchCluster): Promise<number> {
+  await cluster.createDatabase({
+    name: "preppilot",
+    encoding: "UTF8",
+    localeProvider: "libc",
+    collate: "C.UTF-8",
+    ctype: "C.UTF-8",
+  })
+  return withClient(cluster.address("preppilot"), { applicationName: "demo", signal: stop.signal }, async (client) => {
+    for (const file of ["roles.sql", "schema.sql", "seed.sql"]) {
+      await client.query(await readFile(join(root, "examples", "preppilot", file), "utf8"))
+    }
+    await client.query("analyze")
+    const { rows } = await client.query(
+      "select sum(reltuples)::bigint as rows from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace",
+    )
+    return Number(rows[0]?.rows)
+  })
+}
+
+async function nightEnvironment(cluster: ScratchCluster, slackUrl: string): Promise<Record<string, string>> {
+  const identity = await generateX25519Identity()
+  const second = await generateX25519Identity()
+  await writeFile(join(place, "key.txt"), `${identity}\n`, { mode: 0o600 })
+  const { host, port, user } = cluster.address("preppilot")
+  const url = `postgres://${user}@${encodeURIComponent(host)}:${port}/preppilot`
+  return {
+    DATABASE_URL: url,
+    DATABASE_WRITE_URL: url,
+    BACKUP_RECIPIENTS: `${await identityToRecipient(identity)}\n${await identityToRecipient(second)}`,
+    BACKUP_IDENTITY: identity,
+    BACKUP_STORE: pathToFileURL(bucket).href,
+    LEDGER: pathToFileURL(join(place, "ledger")).href,
+    SLACK_WEBHOOK_URL: slackUrl,
+    HEARTBEAT_URL: `${new URL(slackUrl).origin}/heartbeat`,
+  }
+}
+
+/** Runs a job the way the command line does and says in one line what it did. */
+async function runStep(name: string, env: Record<string, string>, note?: string): Promise<Run> {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()]
+  const argv = ["--config", join("examples", "preppilot", "ops.config.ts")]
+  const [output, elapsed] = [text(stderr), startTimer()]
+  stdout.resume()
+  const { run } = await runJob({ name, argv, env, root, stdout, stderr, signal: stop.signal })
+  stderr.end()
+  const findings = run.findings.map(({ subject, outcome, detail }) =>
+    outcome === "ok" ? detail : `${subject} ${outcome}: ${detail}`,
+  )
+  line(note ? `${name}*` : name, elapsed(), note ? `${note}: ${findings.join("; ")}` : findings.join("; "))
+  if (run.exitCode !== 0 && !note) say(await output)
+  return run
+}
+
+async function step(name: string, fn: () => Promise<string>): Promise<string> {
+  const elapsed = startTimer()
+  const told = await fn()
+  line(name, elapsed(), told)
+  return told
+}
+
+async function newestReceipt(): Promise<{ set: string; receipt: Receipt }> {
+  const set = (await readdir(join(bucket, "main"))).sort().at(-1) ?? "none"
+  const files = (await readdir(join(bucket, "main", set))).filter((file) => file.startsWith("receipt-"))
+  const receipt: unknown = JSON.parse(
+    await readFile(join(bucket, "main", set, files.sort().at(-1) ?? "no receipt"), "utf8"),
+  )
+  return { set, receipt: receiptSchema.parse(receipt) }
+}
+
+/** A copy of the set in another bucket with one bit turned over in the middle of the dump. Returns the bucket's URL. */
+async function damageCopy(set: string): Promise<string> {
+  const copy = join(place, "damaged-bucket", "main", set)
+  await cp(join(bucket, "main", set), copy, { recursive: true })
+  const file = join(copy, objectNames.dump)
+  const middle = Math.floor((await stat(file)).size / 2)
+  const handle = await open(file, "r+")
+  const byte = Buffer.alloc(1)
+  await handle.read(byte, 0, 1, middle)
+  await handle.write(Buffer.of((byte[0] ?? 0) ^ 1), 0, 1, middle)
+  await handle.close()
+  return pathToFileURL(join(place, "damaged-bucket")).href
+}
+
+function printProof({ levels, timingsMs, totals }: Receipt): void {
+  say(
+    `\nWhat the restore test saw (${formatCount(totals?.tables ?? 0)} tables, ${formatCount(totals?.rows ?? 0)} rows came back)\n`,
+  )
+  for (const name of levelNames) say(`  ${name.padEnd(10)} ${levels[name].outcome.padEnd(8)} ${levels[name].detail}`)
+  const phases = (["download", "decrypt", "restore", "verify"] as const).map(
+    (phase) => `${phase} ${formatDuration(timingsMs[phase])}`,
+  )
+  say(`  ${"time".padEnd(10)} ${phases.join(", ")}`)
+}
+
+function line(name: string, ms: number, told: string): void {
+  say(`${name.padEnd(14)}${formatDuration(ms).padStart(8)}  ${told}`)
+}
+
+function say(message: string): void {
+  process.stdout.write(`${message}\n`)
+}
