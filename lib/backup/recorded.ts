@@ -11,7 +11,7 @@ export function ledgerStream(database: string): string {
 
 /** The SHA-256 that the backup run recorded for a set's manifest; `undefined` when this ledger does not know the set. */
 export async function recordedManifest(
-  ledger: Ledger,
+  ledger: Pick<Ledger, "read">,
   set: Pick<BackupSet, "database" | "id">,
 ): Promise<string | undefined> {
   const rows = await ledger.read(ledgerStream(set.database))

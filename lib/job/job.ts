@@ -3,7 +3,7 @@ import type { Environment } from "../config/environment.ts"
 import type { OpsConfig } from "../config/schema.ts"
 import type { Finding } from "../core/finding.ts"
 import type { Log } from "../core/log.ts"
-import type { LedgerRecord } from "../ledger/ledger.ts"
+import type { Ledger, LedgerRecord } from "../ledger/ledger.ts"
 
 export type Trigger = "schedule" | "dispatch" | "hand"
 
@@ -18,6 +18,8 @@ export type Context<C, O = unknown> = {
   slot: Date
   trigger: Trigger
   dryRun: boolean
+  /** What earlier runs recorded, for reading alone: a job returns what it has to record. */
+  ledger: Pick<Ledger, "name" | "read" | "streams">
   log: Log
   /** Fires when the run must end: the job cleans up and rejects. */
   signal: AbortSignal

@@ -22,14 +22,14 @@ const tellingReserveMs = 900
 
 /** Runs the prepared job unless there is a reason not to. Never rejects: whatever goes wrong is a verdict. */
 export async function perform(prepared: Prepared, surroundings: Surroundings): Promise<Verdict> {
-  const { job, problems, broken, now, slot } = prepared
+  const { job, ledger, problems, broken, now, slot } = prepared
   if (problems.length > 0) return misconfigured(prepared, problems)
-  if (broken || !job) return brokenJob(prepared, broken?.error, surroundings.log)
+  if (broken || !job || !ledger) return brokenJob(prepared, broken?.error, surroundings.log)
   const done = await doneAlready(prepared, surroundings.log)
   if (done) return slotDone(slot, done.id)
   const { log, curfew, run } = surroundings
   const context = {
-    ...{ now, slot, log, run },
+    ...{ now, slot, ledger, log, run },
     config: prepared.config,
     options: prepared.command.options,
     trigger: prepared.origin.trigger,

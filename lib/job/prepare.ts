@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
-import { liveEnvironment, type SecretSink } from "../config/environment.ts"
+import { type LiveOptions, liveEnvironment, type SecretSink } from "../config/environment.ts"
 import { parseConfig, readConfig, salvageAlerts } from "../config/load.ts"
 import { ConfigError } from "../core/config-error.ts"
 import type { Ledger } from "../ledger/ledger.ts"
@@ -44,56 +44,70 @@ export type Prepared = {
 }
 
 /** Reads arguments, environment and configuration. Never rejects: everything that is wrong is in the result, all at once. */
-export async function prepare(
-  { env, root, argv, ...request }: Request,
-  startedAt: Date,
-  redactor: SecretSink,
-): Promise<Prepared> {
+export async function prepare(request: Request, startedAt: Date, redactor: SecretSink): Promise<Prepared> {
+  const { env, root, name } = request
   const usage = createCollector()
   const settings = createCollector()
-  const job = request.job ?? (await usage.attempt(() => findJob(root, request.name)))
-  const command = parseCommandLine(argv, job?.options)
+  const job = request.job ?? (await usage.attempt(() => findJob(root, name)))
+  const command = parseCommandLine(request.argv, job?.options)
   if (job) usage.problems.push(...command.problems)
   const { origin, problems: originProblems } = await readOrigin(env)
   settings.problems.push(...originProblems)
   const now = command.now ?? startedAt
   const planned = await settings.attempt(() => plannedSlot(command, origin, now))
   const live = { root, inActions: origin.inActions, redactor }
+  const configured = await configure({ job, name, env, file: command.config ?? "ops.config.ts", live, settings })
+  const ledger = await settings.attempt(() => openLedger(env.LEDGER?.trim() || localLedger(root)))
 
-  const file = resolve(root, command.config ?? "ops.config.ts")
-  const raw = await settings.attempt(() => readConfig(file))
-  const ops =
-    raw === undefined ? undefined : await settings.attempt(() => parseConfig(raw, command.config ?? "ops.config.ts"))
-  const environment = liveEnvironment(env, live)
-  const config = job && ops ? await settings.attempt(() => job.config(ops, environment)) : undefined
-  const alerts = readAlerts(ops?.alerts ?? salvageAlerts(raw) ?? {}, request.name, env, live)
-  const ledgerUrl = env.LEDGER?.trim() || pathToFileURL(join(root, ".ops", "ledger")).href
-  const ledger = await settings.attempt(() => openLedger(ledgerUrl))
-
-  const problems = [
-    ...new Set([...usage.problems, ...settings.problems, ...environment.problems(), ...alerts.problems]),
-  ]
+  const problems = [...new Set([...usage.problems, ...settings.problems])]
   const broken = usage.broken ?? settings.broken
   return {
-    name: request.name,
+    ...{ name, command, origin, now, problems, ...configured },
     ...(job && { job }),
-    command,
-    origin,
     dryRun: command.dryRun || origin.dryRun,
-    now,
     slot: planned ?? now,
     isPlanned: planned !== undefined,
-    app: ops?.app ?? { name: env.GITHUB_REPOSITORY ?? "app", environment: "unknown" },
-    config,
-    alerts: alerts.alerts,
     ...(ledger && { ledger }),
-    ...(existsSync(join(root, "docs", "runbooks", `${request.name}.md`)) && { runbook: request.name }),
     hasHistory: !origin.inActions || Boolean(env.LEDGER?.trim()),
-    problems,
+    ...(existsSync(join(root, "docs", "runbooks", `${name}.md`)) && { runbook: name }),
     isUsageOnly: problems.length > 0 && problems.length === new Set(usage.problems).size,
     ...(broken && { broken }),
   }
 }
+
+type Sources = {
+  job: Job | undefined
+  name: string
+  env: Variables
+  /** The configuration file, relative to the checkout. */
+  file: string
+  live: LiveOptions
+  settings: Collector
+}
+
+/** What the configuration file and the settings behind it come to. Alerts are read even when the rest is wrong. */
+async function configure({
+  job,
+  name,
+  env,
+  file,
+  live,
+  settings,
+}: Sources): Promise<Pick<Prepared, "app" | "config" | "alerts">> {
+  const raw = await settings.attempt(() => readConfig(resolve(live.root, file)))
+  const ops = raw === undefined ? undefined : await settings.attempt(() => parseConfig(raw, file))
+  const environment = liveEnvironment(env, live)
+  const config = job && ops ? await settings.attempt(() => job.config(ops, environment)) : undefined
+  const { alerts, problems } = readAlerts(ops?.alerts ?? salvageAlerts(raw) ?? {}, name, env, live)
+  settings.problems.push(...environment.problems(), ...problems)
+  return { app: ops?.app ?? { name: env.GITHUB_REPOSITORY ?? "app", environment: "unknown" }, config, alerts }
+}
+
+function localLedger(root: string): string {
+  return pathToFileURL(join(root, ".ops", "ledger")).href
+}
+
+type Collector = ReturnType<typeof createCollector>
 
 /** Runs steps whose `ConfigError` is noted and not passed on. Of other errors the first is kept. */
 function createCollector() {

@@ -12,7 +12,7 @@ import type { Variables } from "./origin.ts"
 import { perform, type Verdict } from "./perform.ts"
 import { type Prepared, prepare } from "./prepare.ts"
 import { type ExitCode, exitCodeOf, type Run } from "./run.ts"
-import { tellAll, tellersFor } from "./tellers.ts"
+import { tellAll } from "./tellers.ts"
 
 export type RunInput = {
   /** Arguments after the job's name. */
@@ -49,23 +49,14 @@ export async function runJob(input: RunInput): Promise<{ run: Run; exitCode: Exi
   const prepared = await prepare({ ...subject, argv, env, root }, startedAt, redactor)
   const frame = await frameOf(prepared, root, traceId)
   const isPrivate = prepared.isUsageOnly && prepared.origin.trigger === "hand"
-  const heartbeat = createHeartbeat(
-    prepared.dryRun || isPrivate ? undefined : prepared.alerts.heartbeatUrl,
-    log,
-    curfew,
-  )
+  const heartbeatUrl = prepared.dryRun || isPrivate ? undefined : prepared.alerts.heartbeatUrl
+  const heartbeat = createHeartbeat(heartbeatUrl, log, curfew)
   heartbeat.start()
   const verdict = await perform(prepared, { log, curfew, run: { id: frame.id, commit: frame.commit } })
   const endedAt = new Date(prepared.now.getTime() + elapsedMs()).toISOString()
 
   const untold = redactor.value(runOf(frame, verdict, endedAt))
-  const tellers = tellersFor({ prepared, verdict, env, stderr, log, curfew })
-  const telling = {
-    run: untold,
-    records: redactor.value(verdict.records ?? []),
-    page: verdict.page && redactor.text(verdict.page),
-  }
-  const told = isPrivate ? {} : redactor.value(await tellAll(tellers, telling, { log, curfew }))
+  const told = isPrivate ? {} : await tellAll({ prepared, verdict, env, stderr, log, curfew, redactor }, untold)
   const run: Run = { ...untold, told, exitCode: exitCodeOf(verdict, told) }
   await heartbeat.end(run.exitCode === 0 ? "success" : "fail", `exit code ${run.exitCode}`)
   stdout.write(prepared.command.json ? `${JSON.stringify(run)}\n` : renderClosing(run))

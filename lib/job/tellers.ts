@@ -1,49 +1,58 @@
 import type { Writable } from "node:stream"
 import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
+import type { Redactor } from "../system/redact.ts"
 import { bounded, type Curfew } from "./curfew.ts"
 import type { Variables } from "./origin.ts"
 import { type History, readHistory } from "./past-runs.ts"
 import type { Verdict } from "./perform.ts"
 import type { Prepared } from "./prepare.ts"
 import { exitCodeOf, type Run } from "./run.ts"
-import { type Teller, type Telling, tell } from "./tell.ts"
+import { type Telling, tell } from "./tell.ts"
 import { ledgerTeller } from "./tell-ledger.ts"
-import { slackTeller } from "./tell-slack.ts"
+import { type SlackContext, slackTeller } from "./tell-slack.ts"
 import { summaryTeller } from "./tell-summary.ts"
 
-export type Tellers = { summary: Teller; slack: Teller; ledger: Teller; verdict: Verdict }
-
-type Scene = { prepared: Prepared; verdict: Verdict; env: Variables; stderr: Writable; log: Log; curfew: Curfew }
-
-/** Everyone who hears of a run. */
-export function tellersFor({ prepared, verdict, env, stderr, log, curfew }: Scene): Tellers {
-  const { alerts, app, job, origin, ledger } = prepared
-  const slack = slackTeller({
-    url: alerts.slackUrl,
-    app,
-    about: job?.about ?? prepared.name,
-    kind: verdict.kind,
-    readPast: () => readPast(prepared, log, curfew),
-    runbookAddress: (name) => `${origin.filesUrl ? `${origin.filesUrl}/` : ""}docs/runbooks/${name}.md`,
-  })
-  return { summary: summaryTeller(env, stderr), slack, ledger: ledgerTeller(ledger, verdict.kind), verdict }
+/** A finished run and all that telling it takes. */
+export type Scene = {
+  prepared: Prepared
+  verdict: Verdict
+  env: Variables
+  stderr: Writable
+  log: Log
+  curfew: Curfew
+  redactor: Redactor
 }
 
-/** Tells everyone, whatever happens to the others. The ledger comes last, so that its line says how the telling went. */
-export async function tellAll(
-  tellers: Tellers,
-  telling: Telling,
-  context: { log: Log; curfew: Curfew },
-): Promise<Run["told"]> {
+/**
+ * Tells everyone, whatever happens to the others. The ledger comes last, so that its line says how the telling went.
+ * `run` has passed the redaction; the rest of what is told passes it here.
+ */
+export async function tellAll(scene: Scene, run: Run): Promise<Run["told"]> {
+  const { prepared, verdict, env, stderr, redactor } = scene
+  const records = redactor.value(verdict.records ?? [])
+  const telling: Telling = { run, records, page: verdict.page && redactor.text(verdict.page) }
   const [summary, slack] = await Promise.all([
-    tell(tellers.summary, telling, { ...context, reserveMs: 500 }),
-    tell(tellers.slack, telling, { ...context, reserveMs: 500 }),
+    tell(summaryTeller(env, stderr), telling, { ...scene, reserveMs: 500 }),
+    tell(slackTeller(slackContext(scene)), telling, { ...scene, reserveMs: 500 }),
   ])
-  const told = { summary, slack }
-  const run = { ...telling.run, told, exitCode: exitCodeOf(tellers.verdict, told) }
-  const ledger = await tell(tellers.ledger, { ...telling, run }, { ...context, reserveMs: 250 })
-  return { ...told, ledger }
+  const told = redactor.value({ summary, slack })
+  const line = { ...run, told, exitCode: exitCodeOf(verdict, told) }
+  const ledger = await tell(
+    ledgerTeller(prepared.ledger, verdict.kind),
+    { ...telling, run: line },
+    { ...scene, reserveMs: 250 },
+  )
+  return redactor.value({ ...told, ledger })
+}
+
+function slackContext({ prepared, verdict, log, curfew }: Scene): SlackContext {
+  const { alerts, app, job, origin } = prepared
+  return {
+    ...{ url: alerts.slackUrl, app, about: job?.about ?? prepared.name, kind: verdict.kind },
+    readPast: () => readPast(prepared, log, curfew),
+    runbookAddress: (name) => `${origin.filesUrl ? `${origin.filesUrl}/` : ""}docs/runbooks/${name}.md`,
+  }
 }
 
 /**

@@ -41,7 +41,10 @@ export async function withAdvisoryLock<T>(
   try {
     const result = await fn(AbortSignal.any([options.signal, lost.signal])).catch(async (error: unknown) => {
       // The session ends with this error, and the lock with the session, whether or not it can still be given back.
-      await release(client, name).catch(() => undefined)
+      await client
+        .query("rollback")
+        .then(() => release(client, name))
+        .catch(() => undefined)
       throw error
     })
     lost.signal.throwIfAborted()
@@ -69,8 +72,6 @@ async function acquire(client: Client, name: string, { waitMs, signal, log }: Lo
 }
 
 async function release(client: Client, name: string): Promise<void> {
-  // After an error in a transaction nothing but its end is allowed, and its end does not free a session's lock.
-  if (client.getTransactionStatus() === "E") await client.query("rollback")
   const { rows } = await client.query("select pg_advisory_unlock(hashtextextended($1, 0)) as unlocked", [name])
   if (z.object({ unlocked: z.boolean() }).parse(rows[0]).unlocked) return
   throw new Error(`the lock ${name} was lost before its work ended: connect without a transaction pooler`)

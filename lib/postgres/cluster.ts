@@ -7,7 +7,8 @@ import { type RunningProgram, runProgram, startProgram } from "../system/program
 import { unprivilegedUser } from "../system/user.ts"
 import type { PostgresAddress } from "./address.ts"
 import { withClient } from "./connect.ts"
-import { type SearchOptions, serverPrograms } from "./programs.ts"
+import type { SearchOptions } from "./program-inventory.ts"
+import { serverPrograms } from "./programs.ts"
 
 const initdbLimitMs = 120_000
 const readyLimitMs = 60_000
@@ -50,9 +51,9 @@ export async function startCluster(options: ClusterOptions): Promise<RunningClus
     await mkdir(folder, { mode: 0o700 })
     if (user) await chown(folder, user.uid, user.gid)
   }
-  const common = { cwd: dir, ...(user && { user }) }
+  const common = { cwd: dir, user }
   const initArgs = ["-D", data, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-  await runProgram(programs.initdb, initArgs, { ...common, ...(signal && { signal }), timeoutMs: initdbLimitMs })
+  await runProgram(programs.initdb, initArgs, { ...common, signal, timeoutMs: initdbLimitMs })
   if (options.hba !== undefined) await writeFile(join(data, "pg_hba.conf"), options.hba)
 
   signal?.throwIfAborted()
@@ -112,7 +113,7 @@ async function untilReady(
     ended = true
   })
   const elapsed = startTimer()
-  const options = { applicationName: "nightshift/start", ...(signal && { signal }) }
+  const options = { applicationName: "nightshift/start", signal }
   let lastError: unknown
   while (elapsed() < readyLimitMs) {
     if (ended) throw new Error(`the scratch server did not start: ${await cluster.crashed}`)

@@ -36,7 +36,7 @@ export async function listUnreadable(client: Client, excluded: Exclusion): Promi
          from r where kind = 'r' and row_security_active(oid)
        union all
        select 'sequence', quote_ident(schema) || '.' || quote_ident(name), 'no privilege'
-         from r where kind = 'S' and not has_sequence_privilege(oid, 'SELECT')
+         from r where case when kind = 'S' then not has_sequence_privilege(oid, 'SELECT') end
        union all
        select 'large object', l.oid::text, 'no privilege'
          from pg_catalog.pg_largeobject_metadata l

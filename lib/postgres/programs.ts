@@ -1,13 +1,7 @@
-import { access, constants, readdir, realpath } from "node:fs/promises"
-import { basename, join } from "node:path"
 import { ConfigError } from "../core/config-error.ts"
-import { pathDirectories } from "../system/path.ts"
-import { runProgram } from "../system/program.ts"
+import { type FoundProgram, listFolder, listPrograms, type SearchOptions } from "./program-inventory.ts"
 
-/** `binDirectories` are looked into first, in order (the value of `OPS_PG_BIN`). */
-export type SearchOptions = { binDirectories?: readonly string[] }
-
-type FoundProgram = { path: string; version: string; major: number }
+const recommendedMajor = 17
 
 /**
  * Full paths of PostgreSQL programs of exactly this major version. Looks into `binDirectories`, the folders of Debian, Red Hat,
@@ -43,8 +37,7 @@ export async function findDumpPrograms<N extends string>(
   options: SearchOptions = {},
 ): Promise<{ paths: Record<N, string>; major: number; warning?: string }> {
   const found = await listPrograms(names, options)
-  const majors = [...new Set(Object.values<FoundProgram[]>(found).flatMap((all) => all.map((one) => one.major)))]
-  for (const major of majors.filter((major) => major >= serverMajor).sort((a, b) => a - b)) {
+  for (const major of majorsOf(found).filter((major) => major >= serverMajor)) {
     const paths = choose(found, names, major)
     if (!paths) continue
     if (major === serverMajor) return { paths, major }
@@ -52,6 +45,20 @@ export async function findDumpPrograms<N extends string>(
     return { paths, major, warning }
   }
   throw new ConfigError(await missingText(serverMajor, names, found))
+}
+
+/** The newest major version of which this machine has all these programs. Throws `ConfigError` when there is none. */
+export async function newestMajor(names: readonly string[], options: SearchOptions = {}): Promise<number> {
+  const found = await listPrograms(names, options)
+  const major = majorsOf(found).findLast((major) => choose(found, names, major))
+  if (major) return major
+  throw new ConfigError(await missingText(recommendedMajor, names, found))
+}
+
+/** All majors of working programs, in rising order. */
+function majorsOf(found: Record<string, FoundProgram[]>): number[] {
+  const majors = new Set(Object.values(found).flatMap((programs) => programs.map((program) => program.major)))
+  return [...majors].filter((major) => major > 0).sort((a, b) => a - b)
 }
 
 function choose<N extends string>(
@@ -66,65 +73,6 @@ function choose<N extends string>(
     chosen[name] = program.path
   }
   return chosen as Record<N, string> // every name was set above
-}
-
-async function listPrograms<N extends string>(
-  names: readonly N[],
-  options: SearchOptions,
-): Promise<Record<N, FoundProgram[]>> {
-  const directories = [...(options.binDirectories ?? []), ...(await knownDirectories()), ...pathDirectories()]
-  const found: Partial<Record<N, FoundProgram[]>> = {}
-  for (const name of names) {
-    const paths = await Promise.all(directories.map((directory) => executable(join(directory, name))))
-    const unique = [...new Set(paths)].filter((path) => path !== undefined)
-    const programs = await Promise.all(unique.map(askVersion))
-    found[name] = programs.filter((program) => program !== undefined)
-  }
-  return found as Record<N, FoundProgram[]> // every name was set above
-}
-
-/** The real file behind a path; `undefined` when there is none, it cannot be run, or it is Debian's wrapper. */
-async function executable(path: string): Promise<string | undefined> {
-  try {
-    const real = await realpath(path)
-    await access(real, constants.X_OK)
-    return basename(real) === "pg_wrapper" ? undefined : path
-  } catch (error) {
-    if (error instanceof Error && "code" in error) return undefined
-    throw error
-  }
-}
-
-async function askVersion(path: string): Promise<FoundProgram | undefined> {
-  const { stdout } = await runProgram(path, ["--version"], { timeoutMs: 10_000 })
-  const version = /\(PostgreSQL\) (\d+\S*)/.exec(stdout)?.[1]
-  return version ? { path, version, major: Number.parseInt(version, 10) } : undefined
-}
-
-/** Folders that hold one major version each, and the client-only ones of Homebrew. */
-async function knownDirectories(): Promise<string[]> {
-  const parents: [folder: string, pattern: RegExp][] = [
-    ["/usr/lib/postgresql", /^\d+$/],
-    ["/usr", /^pgsql-\d+$/],
-    ["/opt/homebrew/opt", /^(postgresql(@\d+)?|libpq)$/],
-    ["/usr/local/opt", /^(postgresql(@\d+)?|libpq)$/],
-    ["/Applications/Postgres.app/Contents/Versions", /^\d+$/],
-  ]
-  const lists = await Promise.all(
-    parents.map(async ([folder, pattern]) =>
-      (await listFolder(folder)).filter((name) => pattern.test(name)).map((name) => join(folder, name, "bin")),
-    ),
-  )
-  return lists.flat()
-}
-
-async function listFolder(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (error instanceof Error && "code" in error) return []
-    throw error
-  }
 }
 
 async function missingText(

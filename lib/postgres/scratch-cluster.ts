@@ -4,13 +4,15 @@ import { join } from "node:path"
 import { formatDuration } from "../core/duration.ts"
 import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
-import { startTimer } from "../system/clock.ts"
+import { sleep, startTimer } from "../system/clock.ts"
 import { endStrayProgram } from "../system/stray-program.ts"
 import { sweepStaleTempDirs, withTempDir } from "../system/temp.ts"
 import type { PostgresAddress } from "./address.ts"
 import { type RunningCluster, startCluster } from "./cluster.ts"
 import { createDatabase, type NewDatabase } from "./create-database.ts"
-import type { SearchOptions } from "./programs.ts"
+import type { SearchOptions } from "./program-inventory.ts"
+
+const crashNoticeMs = 500
 
 export type ScratchOptions = SearchOptions & {
   major: number
@@ -55,12 +57,8 @@ async function useCluster<T>(
   signal: AbortSignal,
   fn: (cluster: ScratchCluster) => Promise<T>,
 ): Promise<T> {
-  let crash: string | undefined
   const stop = () => void cluster.stop()
   signal.addEventListener("abort", stop, { once: true })
-  cluster.crashed.then((lastWords) => {
-    crash = lastWords
-  })
   try {
     return await fn({
       address: cluster.address,
@@ -68,7 +66,11 @@ async function useCluster<T>(
     })
   } catch (error) {
     signal.throwIfAborted()
-    throw crash === undefined ? error : new Error(`the scratch server ended by itself: ${crash}`, { cause: error })
+    // A client may notice the end of the server before this process does.
+    const lastWords = await Promise.race([cluster.crashed, sleep(crashNoticeMs)])
+    throw lastWords === undefined
+      ? error
+      : new Error(`the scratch server ended by itself: ${lastWords}`, { cause: error })
   } finally {
     signal.removeEventListener("abort", stop)
     await cluster.stop()

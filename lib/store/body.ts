@@ -37,6 +37,7 @@ async function* oneChunk(bytes: Uint8Array) {
 function chunksOf(body: Readable | Uint8Array, signal: AbortSignal): AsyncIterable<Uint8Array> {
   if (body instanceof Uint8Array) return oneChunk(body)
   if (body.readableEnded) throw new Error("the stream to store was already read to its end")
+  body.on("error", () => undefined) // reaches whoever reads; alone it must not be an uncaught exception
   return bytesOf(addAbortSignal(signal, body))
 }
 

@@ -26,9 +26,10 @@ export function directoryStore({ root, name }: DirectoryAddress): Store {
   const fail = (error: unknown, doing: string) => directoryFailure(error, doing, name)
 
   async function put(key: string, body: Readable | Uint8Array, options: PutOptions) {
+    const path = pathOf(key)
     const source = meteredBody(body, options.signal ?? new AbortController().signal)
     try {
-      await publish(root, pathOf(key), source, options.signal)
+      await publish(root, path, source, options.signal)
       return source.counts()
     } catch (error) {
       source.destroy()

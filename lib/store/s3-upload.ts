@@ -18,6 +18,7 @@ export async function uploadObject(
   body: Readable | Uint8Array,
   options: PutOptions,
 ): Promise<Stored> {
+  checkKey(key, bucket.address.name)
   const name = `${key} in ${bucket.address.name}`
   const stop = new AbortController()
   const signal = options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal
@@ -29,7 +30,6 @@ export async function uploadObject(
       throw new Error(`cannot store ${name}: what was to be stored broke off`, { cause })
     })
   try {
-    checkKey(key, bucket.address.name)
     const first = await fill(Buffer.allocUnsafeSlow(choosePartSize(options.expectedBytes)))
     if (first.length < first.buffer.byteLength) await putWhole(upload, first)
     else await putParts(upload, first, fill)

@@ -76,7 +76,8 @@ export function startProgram(file: string, args: readonly string[], options: Sta
     cwd: options.cwd,
     env: { ...essentials(options.user), ...options.env },
     stdio: [options.input === undefined ? (options.stdin ?? "ignore") : "pipe", options.stdout ?? "pipe", "pipe"],
-    ...(options.user && { uid: options.user.uid, gid: options.user.gid }),
+    uid: options.user?.uid,
+    gid: options.user?.gid,
   })
   // Who reads or writes the pipes sees their errors; here they only must not end this process.
   child.stdin?.on("error", () => undefined)

@@ -5,8 +5,8 @@ export async function hasRoute(address: string): Promise<boolean> {
   const socket = createSocket(address.includes(":") ? "udp6" : "udp4")
   try {
     return await new Promise<boolean>((resolve) => {
-      socket.once("error", () => resolve(false))
-      socket.connect(5432, address, () => resolve(true))
+      socket.once("error", () => resolve(false)).once("connect", () => resolve(true))
+      socket.connect(5432, address)
     })
   } finally {
     socket.close()

@@ -34,7 +34,7 @@ default_pool_size = 5
 `,
     )
     if (user) for (const path of [dir, config]) await chown(path, user.uid, user.gid)
-    const program = startProgram("/usr/sbin/pgbouncer", [config], { cwd: "/", stdout: "ignore", ...(user && { user }) })
+    const program = startProgram("/usr/sbin/pgbouncer", [config], { cwd: "/", stdout: "ignore", user })
     try {
       await untilListening(port, program.stderr)
       return await fn(port)

@@ -1,11 +1,12 @@
 import { createServer } from "node:net"
+import { delimiter } from "node:path"
 import type { TestProject } from "vitest/node"
-import { ConfigError } from "../../lib/core/config-error.ts"
 import { type RunningCluster, startCluster } from "../../lib/postgres/cluster.ts"
 import { withClient } from "../../lib/postgres/connect.ts"
-import { findPrograms } from "../../lib/postgres/programs.ts"
+import { newestMajor } from "../../lib/postgres/programs.ts"
 import { sweepScratchClusters } from "../../lib/postgres/scratch-cluster.ts"
 import { makeTempDir, removeTempDir } from "../../lib/system/temp.ts"
+import { provideS3 } from "./s3-server.ts"
 
 /** Where the Postgres server of this test run is. Coordinates only: they cross from the main process to the workers as JSON. */
 export type SharedPostgres = {
@@ -55,14 +56,19 @@ export default async function setup(project: TestProject): Promise<() => Promise
     progress: () => ({ at() {}, done() {} }),
   }
   await sweepScratchClusters(log)
-  const postgres = await startPostgres()
-  project.provide("postgres", postgres.coordinates)
-  return postgres.stop
+  const started = await Promise.allSettled([providePostgres(project), provideS3(project)])
+  const stop = async () => {
+    await Promise.all(started.map((server) => server.status === "fulfilled" && server.value()))
+  }
+  const failed = started.find((server) => server.status === "rejected")
+  if (!failed) return stop
+  await stop()
+  throw failed.reason
 }
 
-async function startPostgres(): Promise<{ coordinates: SharedPostgres; stop: () => Promise<void> }> {
-  const binDirectories = process.env.OPS_PG_BIN ? [process.env.OPS_PG_BIN] : []
-  const major = await newestMajor(binDirectories)
+async function providePostgres(project: TestProject): Promise<() => Promise<void>> {
+  const binDirectories = (process.env.OPS_PG_BIN ?? "").split(delimiter).filter(Boolean)
+  const major = await newestMajor(neededPrograms, { binDirectories })
   const port = await freePort()
   const dir = await makeTempDir("tests")
   let cluster: RunningCluster | undefined
@@ -74,27 +80,12 @@ async function startPostgres(): Promise<{ coordinates: SharedPostgres; stop: () 
     cluster = await startCluster({ major, dir, superuser: user, port, hba, settings, binDirectories })
     const admin = cluster.address("postgres")
     await withClient(admin, { applicationName: "tests" }, (client) => client.query("create role scram_users"))
-    const coordinates = { major, host: "127.0.0.1", port, socket: admin.host, user, binDirectories }
-    return { coordinates, stop }
+    project.provide("postgres", { major, host: "127.0.0.1", port, socket: admin.host, user, binDirectories })
+    return stop
   } catch (error) {
     await stop()
     throw error
   }
-}
-
-/** The newest version of which this machine has all programs. */
-async function newestMajor(binDirectories: readonly string[]): Promise<number> {
-  let reason: unknown
-  for (let major = 19; major >= 14; major--) {
-    try {
-      await findPrograms(major, neededPrograms, { binDirectories })
-      return major
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error
-      reason = error
-    }
-  }
-  throw new Error("the tests need a Postgres server and its programs, of one version", { cause: reason })
 }
 
 /** A TCP port of loopback that nobody uses now. */

@@ -1,4 +1,4 @@
-import { connect as connectSocket, createServer, type Server } from "node:net"
+import { connect as connectSocket, createServer, type Server, type Socket } from "node:net"
 import type pg from "pg"
 import { describe, expect, it } from "vitest"
 import { errorText } from "../../../lib/core/error-text.ts"
@@ -17,10 +17,13 @@ const failure = (promise: Promise<unknown>) => promise.then(() => "none", errorT
 
 async function withServer<T>(server: Server, fn: (port: number) => Promise<T>): Promise<T> {
   const port = await freePort()
+  const sockets = new Set<Socket>()
+  server.on("connection", (socket) => sockets.add(socket))
   await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve))
   try {
     return await fn(port)
   } finally {
+    for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => server.close(resolve))
   }
 }
@@ -87,7 +90,7 @@ describe("a connection that cannot be made says what to do", () => {
   })
 
   it("something else answers", async () => {
-    const rude = createServer((socket) => socket.on("error", () => undefined).end())
+    const rude = createServer((socket) => socket.on("error", () => undefined).destroy())
     await withServer(rude, async (port) => {
       expect(await failure(hello(`postgres://u@127.0.0.1:${port}/d`))).toContain("the other side hung up")
     })
