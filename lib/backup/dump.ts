@@ -3,6 +3,7 @@ import { type PostgresAddress, programEnvironment } from "../postgres/address.ts
 import type { Recipients } from "../seal/recipients.ts"
 import { heldUntil, sealStream } from "../seal/seal.ts"
 import type { Store } from "../store/store.ts"
+import { every } from "../system/clock.ts"
 import { openPipe } from "../system/pipe.ts"
 import { startProgram } from "../system/program.ts"
 import type { StoredObjectFacts } from "./manifest.ts"
@@ -27,6 +28,7 @@ export type DumpOrder = {
 }
 
 const lockWaitTimeout = 60_000
+const progressMs = 250
 
 /**
  * pg_dump -> zstd -> age -> store, without plaintext on disk. The end of the stream is held back until pg_dump has exited with 0:
@@ -52,7 +54,7 @@ export async function dumpSealed(order: DumpOrder): Promise<StoredObjectFacts> {
     level: order.compressionLevel,
   })
   const progress = order.log.progress("dump", order.expectedBytes)
-  sealed.on("data", () => progress.at(counts().plainBytes))
+  const stopWatching = every(progressMs, () => progress.at(counts().plainBytes))
   try {
     const stored = await order.store.put(order.key, sealed, {
       contentType: "application/octet-stream",
@@ -65,6 +67,7 @@ export async function dumpSealed(order: DumpOrder): Promise<StoredObjectFacts> {
     }
     return { name: objectNames.dump, plainBytes, plainSha256, sealedBytes, sealedSha256 }
   } finally {
+    stopWatching()
     progress.done()
     await program.kill()
   }

@@ -6,6 +6,7 @@ import type { Log } from "../core/log.ts"
 import { type PostgresAddress, programEnvironment } from "../postgres/address.ts"
 import { type Identities, unsealStream } from "../seal/seal.ts"
 import { startProgram } from "../system/program.ts"
+import { every } from "../system/clock.ts"
 import { ProgramFailed } from "../system/program-failed.ts"
 import { type ArchiveEntry, parseArchiveList, renderUseList } from "./archive.ts"
 
@@ -15,6 +16,7 @@ export type SealedDump = { file: string; plainBytes: number }
 /** What came out of a sealed dump when it was read to its end. */
 export type PlainCounts = { plainBytes: number; plainSha256: string }
 
+const progressMs = 250
 const listLimitBytes = 512 * 1024 * 1024
 
 /** The archive's table of contents. Reads no further than pg_restore wants to. */
@@ -65,13 +67,14 @@ export async function restoreArchive(order: RestoreOrder): Promise<{ complaints:
   )
   const { plain, counts } = unsealStream(createReadStream(order.dump.file), order.identities)
   const progress = order.log.progress("restore", order.dump.plainBytes)
-  plain.on("data", () => progress.at(counts().plainBytes))
+  const stopWatching = every(progressMs, () => progress.at(counts().plainBytes))
   try {
     await feed(plain, program.stdin, "to the end")
   } catch (error) {
     await program.kill()
     throw error
   } finally {
+    stopWatching()
     progress.done()
   }
   const exit = await program.exited

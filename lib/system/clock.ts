@@ -14,3 +14,10 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     throw error
   })
 }
+
+/** Calls `fn` every `ms` milliseconds until the returned function is called. Keeps no process alive. */
+export function every(ms: number, fn: () => void): () => void {
+  const timer = setInterval(fn, ms)
+  timer.unref()
+  return () => clearInterval(timer)
+}

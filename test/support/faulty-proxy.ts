@@ -65,9 +65,9 @@ export async function startFaultyProxy(target: string, rules: Rule[] = []): Prom
     const seen = { method: incoming.method ?? "GET", path: pathname, query: searchParams, headers: incoming.headers }
     requests.push(seen)
     const fault = takeFault(proxy.rules, seen)
-    incoming.socket.on("error", () => undefined) // a client that leaves is part of the game
     serve(target, incoming, outgoing, fault).catch(() => incoming.socket.destroy())
   })
+  server.on("connection", (socket) => socket.on("error", () => undefined)) // a client that leaves is part of the game
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   const { port } = server.address() as AddressInfo
   return Object.assign(proxy, {
