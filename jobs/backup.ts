@@ -27,6 +27,7 @@ const options = z.strictObject({
 export default defineJob({
   name: "backup",
   about: "Dump each database in one snapshot, encrypted on the way, with a proof of its content",
+  impact: "tonight's backup is missing or in doubt: until it is made good, a restore brings back older data",
   options,
   config: (ops, env) => ({
     databases: targets(ops, env),
@@ -49,8 +50,8 @@ export default defineJob({
           records.push(backupRecord(target.database, outcome))
         }
       } catch (error) {
-        signal.throwIfAborted()
-        findings.push(judgeFailure(target.database, error))
+        findings.push(judgeFailure(target.database, error, { dryRun }))
+        if (signal.aborted) break
       }
     }
     return { summary: summarizeFindings(findings), findings, records }

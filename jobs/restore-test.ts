@@ -3,7 +3,7 @@ import { chooseDatabases } from "../lib/backup/choose.ts"
 import { judgeFailedTest, judgeReceipt, missingBackup, receiptRecord } from "../lib/backup/judge.ts"
 import { renderReceiptPage } from "../lib/backup/receipt-page.ts"
 import { newestReceiptTime, putReceipt } from "../lib/backup/receipt-store.ts"
-import { recordedManifest } from "../lib/backup/recorded.ts"
+import { readRecorded } from "../lib/backup/recorded.ts"
 import { type RestoreTestOrder, testRestore } from "../lib/backup/restore-test.ts"
 import { newestSetFolder, readSet } from "../lib/backup/set.ts"
 import { secret } from "../lib/config/define.ts"
@@ -22,6 +22,7 @@ const options = z.strictObject({
 export default defineJob({
   name: "restore-test",
   about: "Restore the newest backup of each database into a scratch Postgres and compare it with its proof",
+  impact: "the newest backup is not proven: it may be missing, damaged, too old or too slow to restore",
   options,
   config: (ops, env) => ({
     databases: targets(ops),
@@ -43,13 +44,13 @@ export default defineJob({
           continue
         }
         const set = await readSet(store, folder, signal)
-        const recordedManifestSha256 = await recordedManifest(ledger, set)
+        const recorded = await readRecorded(ledger, set)
         const receipt = await testRestore({
           ...config,
           ...wishes,
           set,
           store,
-          recordedManifestSha256,
+          recorded,
           now,
           run: run.id,
           log,

@@ -43,11 +43,19 @@ export function withDependents(
   return entries.filter((entry) => taken.has(entry.dumpId))
 }
 
-/** The file for `pg_restore --use-list` that restores all entries but the given ones. */
+/** An event trigger, or a comment on one. */
+export function isEventTrigger({ text }: ArchiveEntry): boolean {
+  return /^((COMMENT|SECURITY LABEL) - )?EVENT TRIGGER /.test(text)
+}
+
+/**
+ * The file for `pg_restore --use-list` that restores all entries but the given ones, in the archive's order. Only event triggers come
+ * after all else: pg_dump has them before the refresh of the materialized views, which would set them off.
+ */
 export function renderUseList(entries: readonly ArchiveEntry[], without: readonly ArchiveEntry[]): string {
   const gone = new Set(without.map((entry) => entry.dumpId))
-  return entries
-    .filter((entry) => !gone.has(entry.dumpId))
+  const kept = entries.filter((entry) => !gone.has(entry.dumpId))
+  return [...kept.filter((entry) => !isEventTrigger(entry)), ...kept.filter(isEventTrigger)]
     .map((entry) => `${entry.dumpId}; ${entry.catalogueOid} ${entry.oid} ${entry.text}\n`)
     .join("")
 }

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto"
 import type { Client } from "pg"
+import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
+import { formatCounted } from "../core/size.ts"
 import type { PostgresAddress } from "../postgres/address.ts"
 import { withAdvisoryLock } from "../postgres/advisory-lock.ts"
 import { withClient } from "../postgres/connect.ts"
@@ -72,19 +74,41 @@ export async function backupDatabase(order: BackupOrder): Promise<BackupOutcome>
   const end = (error: unknown) => ending.abort(error)
   const timer = setTimeout(() => end(new Error(timeUpText(settings.jobMinutes))), settings.jobMinutes * 60_000)
   const connection = { ...connectionOptions, signal: AbortSignal.any([order.signal, ending.signal]) }
+  let outcome: BackupOutcome | undefined
   try {
     await refuseUnsuitableAddress(address, connection)
     return await withClient(address, connection, (client) =>
       withAdvisoryLock(client, `nightshift/${database}`, { ...connection, waitMs: lockWaitMs, log }, async (signal) => {
         const locked = { ...order, signal, end }
+        await sweepUploads(locked)
         const checked = await preflight(client, locked)
         const tooLarge = tooLargeForTime(checked.databaseBytes, checked.previous, settings.jobMinutes)
         if (tooLarge) throw new Error(tooLarge)
-        return writeSet(client, locked, checked, elapsed)
+        outcome = await writeSet(client, locked, checked, elapsed)
+        return outcome
       }),
     )
+  } catch (error) {
+    if (!outcome) throw error
+    const warning = `the set was complete when its session broke: ${errorText(error)}`
+    return { ...outcome, warnings: [...outcome.warnings, warning] }
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/**
+ * Ends the uploads of runs that were killed: their parts cost money and nothing shows them. No run goes on for longer than `jobMinutes`.
+ * A key that may not do this is no reason to be without a backup.
+ */
+async function sweepUploads({ store, database, settings, now, log, signal }: BackupOrder): Promise<void> {
+  try {
+    const swept = await store.sweep(`${database}/`, new Date(now.getTime() - settings.jobMinutes * 60_000))
+    if (swept > 0)
+      log.info(`ended ${formatCounted(swept, "upload")} that killed runs left unfinished below ${database}/`)
+  } catch (error) {
+    signal.throwIfAborted()
+    log.warn(`unfinished uploads below ${database}/ stay, and may cost money: ${errorText(error)}`)
   }
 }
 
@@ -110,7 +134,7 @@ async function writeSet(
       totalMs: elapsed(),
     })
     const bytes = renderManifest(manifest)
-    await folder.put(objectNames.manifest, bytes, "application/json")
+    await folder.commit(bytes)
     const shrunk = checked.previous ? compareWithPrevious(checked.previous, manifest, settings.shrinkPercent) : []
     return { manifest, manifestSha256: sha256(bytes), warnings: checked.warnings, shrunk }
   })

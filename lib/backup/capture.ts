@@ -89,7 +89,7 @@ async function prove(snapshot: Snapshot, order: CaptureOrder): Promise<Omit<Proo
     log,
     signal,
   })
-  return { ...facts, schema }
+  return { ...facts, schema: schema.text, leftOut: [...facts.leftOut, ...schema.warnings] }
 }
 
 async function timed<T>(fn: () => Promise<T>): Promise<{ value: T; ms: number }> {

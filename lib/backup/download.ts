@@ -4,19 +4,22 @@ import { join } from "node:path"
 import { pipeline } from "node:stream/promises"
 import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
+import { formatCounted } from "../core/size.ts"
 import type { Store } from "../store/store.ts"
+import { saysDiskFull } from "./disk-full.ts"
 import type { StoredObjectFacts } from "./manifest.ts"
 import { judged, type Level } from "./receipt.ts"
-import { type BackupSet, setKey } from "./set.ts"
+import type { Recorded } from "./recorded.ts"
+import { type BackupSet, readSmallObject, setKey } from "./set.ts"
 
 export type Downloaded = { level: Level; files: Map<string, string> }
 
-/** Fetches every sealed object of a set to `dir` and compares size and SHA-256 with the manifest. */
+/** Fetches every sealed object of a set to `dir` and compares size and SHA-256 of all with the manifest, and that with the ledger. */
 export async function downloadSet(
   store: Store,
   set: BackupSet,
   dir: string,
-  recordedManifestSha256: string | undefined,
+  recorded: Recorded,
   { log, signal }: { log: Log; signal: AbortSignal },
 ): Promise<Downloaded> {
   const { dump, proof, config, roles } = set.manifest.objects
@@ -34,14 +37,17 @@ export async function downloadSet(
       else files.set(object.name, file)
     } catch (error) {
       signal.throwIfAborted()
+      if (saysDiskFull(error)) throw error
       differences.push(`${object.name}: ${errorText(error)}`)
     }
   }
-  const manifest = compareManifest(set, recordedManifestSha256)
+  const recovery = await checkRecovery(store, set, signal)
+  if (recovery) differences.push(recovery)
+  const manifest = compareManifest(set, recorded)
   if (manifest.difference) differences.push(manifest.difference)
   return {
     level: judged(
-      `${objects.length} objects have the size and SHA-256 of the manifest; ${manifest.detail}`,
+      `${objects.length + 1} objects have the size and SHA-256 of the manifest; ${manifest.detail}`,
       differences,
     ),
     files,
@@ -49,12 +55,27 @@ export async function downloadSet(
 }
 
 /** Anyone can encrypt to a public key: only the ledger tells whether this very manifest was written by a backup run. */
-function compareManifest(set: BackupSet, recorded: string | undefined): { detail: string; difference?: string } {
-  if (recorded === undefined) return { detail: "the ledger at hand has no record of this set's manifest" }
-  if (recorded === set.manifestSha256) return { detail: "the manifest is the one that the ledger recorded" }
-  return {
-    detail: "the manifest was compared with the ledger",
-    difference: `manifest.json: its SHA-256 is ${set.manifestSha256}, the ledger recorded ${recorded} when the set was written`,
+function compareManifest(set: BackupSet, recorded: Recorded): { detail: string; difference?: string } {
+  const { manifestSha256, sets } = recorded
+  if (manifestSha256 === set.manifestSha256) return { detail: "the manifest is the one that the ledger recorded" }
+  if (sets === 0) return { detail: "who wrote the manifest is unknown: the ledger at hand has no record of any set" }
+  const found =
+    manifestSha256 === undefined
+      ? `the ledger recorded ${formatCounted(sets, "set")} of ${set.database} and not this one: no backup run that ended well wrote it`
+      : `its SHA-256 is ${set.manifestSha256}, the ledger recorded ${manifestSha256} when the set was written`
+  return { detail: "the manifest was compared with the ledger", difference: `manifest.json: ${found}` }
+}
+
+/** The page that people follow in a recovery: small, and in clear, so that it is read whole. */
+async function checkRecovery(store: Store, set: BackupSet, signal: AbortSignal): Promise<string | undefined> {
+  const { name, bytes, sha256 } = set.manifest.objects.recovery
+  try {
+    const found = await readSmallObject(store, setKey(set.database, set.id, name), bytes, signal)
+    if (createHash("sha256").update(found).digest("hex") === sha256) return undefined
+    return `${name}: it is not the page that the backup wrote: do not follow what it says`
+  } catch (error) {
+    signal.throwIfAborted()
+    return `${name}: ${errorText(error)}`
   }
 }
 

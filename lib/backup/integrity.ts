@@ -9,6 +9,8 @@ const foreignKeyRow = z.object({
   name: z.string(),
   child: z.string(),
   parent: z.string(),
+  childRows: z.string(),
+  parentRows: z.string(),
   matchType: z.string(),
   pairs: z.array(z.object({ child: z.string(), parent: z.string(), operator: z.string() })),
 })
@@ -29,6 +31,7 @@ export async function checkIntegrity(
     if (orphans !== "0")
       differences.push(`${key.child}: ${orphans} rows break the foreign key ${key.name} to ${key.parent}`)
   }
+  await silenceEventTriggers(client)
   const indexes = amcheck ? await runAmcheck(amcheck, address, signal) : undefined
   const structures = indexes
     ? "every heap page and index read by pg_amcheck"
@@ -39,7 +42,8 @@ export async function checkIntegrity(
 /** Validated keys only: one that is NOT VALID promises nothing. Of a partitioned table the parent's key stands for all. */
 async function listForeignKeys(client: Client): Promise<ForeignKey[]> {
   const { rows } = await client.query(
-    `select k.conname as name, k.conrelid::regclass::text as child, k.confrelid::regclass::text as parent, k.confmatchtype::text as "matchType",
+    `select k.conname as name, k.conrelid::regclass::text as child, k.confrelid::regclass::text as parent,
+            (${rowsOf("k.conrelid")}) as "childRows", (${rowsOf("k.confrelid")}) as "parentRows", k.confmatchtype::text as "matchType",
             (select json_agg(json_build_object('child', a.attname, 'parent', f.attname, 'operator', format('operator(%I.%s)', n.nspname, o.oprname)) order by u.ord)
                from unnest(k.conkey, k.confkey, k.conpfeqop) with ordinality u (child, parent, op, ord)
                join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.child
@@ -52,25 +56,36 @@ async function listForeignKeys(client: Client): Promise<ForeignKey[]> {
   return rows.map((row) => foreignKeyRow.parse(row))
 }
 
-function orphansQuery({ child, parent, pairs, matchType }: ForeignKey): string {
+/** A key is about the partitions of a table and not about the tables that inherit from it. */
+function rowsOf(relation: string): string {
+  return `select case when relkind = 'p' then '' else 'only ' end || oid::regclass from pg_catalog.pg_class where oid = ${relation}`
+}
+
+function orphansQuery({ childRows, parentRows, pairs, matchType }: ForeignKey): string {
   const columns = pairs.map((pair) => `c.${escapeIdentifier(pair.child)}`)
   const match = pairs.map(
     (pair) => `p.${escapeIdentifier(pair.parent)} ${pair.operator} c.${escapeIdentifier(pair.child)}`,
   )
-  const orphan = `not exists (select from ${parent} p where ${match.join(" and ")})`
+  const orphan = `not exists (select from ${parentRows} p where ${match.join(" and ")})`
   const all = columns.map((column) => `${column} is not null`).join(" and ")
   const some = columns.map((column) => `${column} is not null`).join(" or ")
-  return `select count(*)::text as orphans from ${child} c where ${matchType === "f" ? `(${some})` : all} and ${orphan}`
+  return `select count(*)::text as orphans from ${childRows} c where ${matchType === "f" ? `(${some})` : all} and ${orphan}`
 }
 
-/** Complaints of pg_amcheck, one a line. Event triggers of the restored database must not run for the extension it installs. */
+/** pg_amcheck installs its extension: event triggers of the restored database must not run for that, nor forbid it. */
+async function silenceEventTriggers(client: Client): Promise<void> {
+  const { rows } = await client.query("select evtname as name from pg_catalog.pg_event_trigger where evtenabled <> 'D'")
+  for (const { name } of rows) await client.query(`alter event trigger ${escapeIdentifier(String(name))} disable`)
+}
+
+/** Complaints of pg_amcheck, one a line. */
 async function runAmcheck(program: string, address: PostgresAddress, signal: AbortSignal): Promise<string[]> {
   try {
     await runProgram(
       program,
       ["--install-missing", "--heapallindexed", "--parent-check", "--jobs=2", "--no-password"],
       {
-        env: { ...programEnvironment(address), PGOPTIONS: "-c session_replication_role=replica" },
+        env: programEnvironment(address),
         signal,
       },
     )

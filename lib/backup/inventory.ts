@@ -4,7 +4,7 @@ import type { Excluded } from "./proof.ts"
 
 /**
  * Relations, functions and other named objects that are the team's own: outside the system schemas,
- * no members of an extension, and not excluded. `$1` are schema names, `$2` tables as `schema.table`.
+ * no members of an extension or makings of a range type, and not excluded. `$1` are schema names, `$2` tables as `schema.table`.
  */
 const inScope = `
   member as (select classid, objid from pg_catalog.pg_depend where deptype = 'e'),
@@ -19,7 +19,8 @@ const inScope = `
        and not exists (select from member where classid = 'pg_catalog.pg_class'::regclass and objid = c.oid)),
   routine as (
     select p.* from pg_catalog.pg_proc p join space s on s.oid = p.pronamespace
-     where not exists (select from member where classid = 'pg_catalog.pg_proc'::regclass and objid = p.oid))`
+     where not exists (select from pg_catalog.pg_depend d
+                        where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype in ('e', 'i')))`
 
 /** Each part gives rows of a key that a person can read and a number. */
 const parts = [
@@ -72,28 +73,36 @@ export async function readInventory(client: Client, excluded: Excluded): Promise
   return Object.fromEntries(rows.map((row) => z.tuple([z.string(), z.string()]).parse([row.key, row.count])))
 }
 
-/** Roles that own anything here or that a grant, a default privilege or a policy names. */
-export async function readReferencedRoles(client: Client, excluded: Excluded): Promise<string[]> {
+/** Roles that own anything in this database or that a grant, a default privilege or a policy names. */
+export async function readReferencedRoles(client: Client): Promise<string[]> {
   const { rows } = await client.query(
-    `with ${inScope}
-     select distinct r.rolname::text as name from pg_catalog.pg_roles r join (
-       select relowner from relation
-       union select proowner from routine
-       union select nspowner from space
-       union select a.grantee from relation c, lateral aclexplode(c.relacl) a
-       union select a.grantee from routine p, lateral aclexplode(p.proacl) a
-       union select a.grantee from space s, lateral aclexplode(s.nspacl) a
-       union select a.grantee from pg_catalog.pg_attribute t, lateral aclexplode(t.attacl) a where t.attrelid in (select oid from relation)
-       union select t.typowner from pg_catalog.pg_type t join space s on s.oid = t.typnamespace
-       union select a.grantee from pg_catalog.pg_type t join space s on s.oid = t.typnamespace, lateral aclexplode(t.typacl) a
-       union select d.defaclrole from pg_catalog.pg_default_acl d
-       union select a.grantee from pg_catalog.pg_default_acl d, lateral aclexplode(d.defaclacl) a
-       union select unnest(polroles) from pg_catalog.pg_policy where polrelid in (select oid from relation)
-       union select evtowner from pg_catalog.pg_event_trigger
-       union select pubowner from pg_catalog.pg_publication
-       union select m.lomowner from pg_catalog.pg_largeobject_metadata m
-     ) used (role) on used.role = r.oid where r.rolname !~ '^pg_' order by 1`,
-    [excluded.schemas, excluded.tables],
+    `select r.rolname::text as name from pg_catalog.pg_roles r
+      where r.rolname !~ '^pg_' and (r.oid = ${bootstrapSuperuser} or r.oid in (
+        select s.refobjid from pg_catalog.pg_shdepend s where s.refclassid = 'pg_catalog.pg_authid'::regclass
+           and s.dbid = (select oid from pg_catalog.pg_database where datname = current_database())))
+      order by 1`,
   )
   return rows.map((row) => z.string().parse(row.name))
+}
+
+/** The role that made the cluster owns what it owns without a record in pg_shdepend. */
+const bootstrapSuperuser = 10
+
+/** Tablespaces that a relation names: those of the database's default one name none. */
+export async function readTablespaces(client: Client): Promise<string[]> {
+  const { rows } = await client.query(
+    `select spcname::text as name from pg_catalog.pg_tablespace
+      where oid in (select reltablespace from pg_catalog.pg_class) and spcname !~ '^pg_' order by 1`,
+  )
+  return rows.map((row) => z.string().parse(row.name))
+}
+
+/** What a dump lacks when this role makes it, and pg_dump does not say. */
+export async function readHidden(client: Client): Promise<string[]> {
+  const { rows } = await client.query(
+    `select count(*)::text as count from pg_catalog.pg_user_mappings
+      where umoptions is null and not (select rolsuper from pg_catalog.pg_roles where rolname = current_user)`,
+  )
+  const count = z.string().parse(rows[0]?.count)
+  return count === "0" ? [] : [`options of ${count} user mappings, if they have any: this role may not read them`]
 }

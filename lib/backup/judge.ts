@@ -1,11 +1,12 @@
 import { formatDuration } from "../core/duration.ts"
 import { errorText } from "../core/error-text.ts"
 import type { Finding } from "../core/finding.ts"
-import { formatBytes, formatCount } from "../core/size.ts"
+import { formatBytes, formatCounted } from "../core/size.ts"
 import type { LedgerRecord } from "../ledger/ledger.ts"
 import type { BackupOutcome } from "./backup.ts"
 import type { Manifest } from "./manifest.ts"
-import { levelNames, type Receipt } from "./receipt.ts"
+import { CommitUncertain } from "./open-folder.ts"
+import { type Level, levelNames, type Receipt } from "./receipt.ts"
 import { ledgerStream } from "./recorded.ts"
 
 /** What a finished backup means for people. Pure. */
@@ -27,10 +28,10 @@ export function judgeBackup(database: string, { manifest, warnings, shrunk }: Ba
 function describeBackup({ set, totals, proof, objects, durationsMs }: Manifest): string {
   const proven =
     proof.tablesHashed > 0
-      ? `${formatCount(proof.tablesHashed)} tables hashed`
-      : `${formatCount(proof.tablesCounted)} tables counted`
+      ? `${formatCounted(proof.tablesHashed, "table")} hashed`
+      : `${formatCounted(proof.tablesCounted, "table")} counted`
   const size = `${formatBytes(objects.dump.plainBytes)} of dump sealed to ${formatBytes(objects.dump.sealedBytes)}`
-  return `${set}: ${formatCount(totals.tables)} tables, ${formatCount(totals.rows)} rows (${proven}), ${size} in ${formatDuration(durationsMs.total)}`
+  return `${set}: ${formatCounted(totals.tables, "table")}, ${formatCounted(totals.rows, "row")} (${proven}), ${size} in ${formatDuration(durationsMs.total)}`
 }
 
 function backupFacts({ set, totals, objects, durationsMs }: Manifest): Record<string, string | number> {
@@ -48,9 +49,7 @@ function backupFacts({ set, totals, objects, durationsMs }: Manifest): Record<st
 export function judgeReceipt(receipt: Receipt): Finding {
   const { database, set, timingsMs, objectives } = receipt
   const bad = levelNames.filter((name) => receipt.levels[name].outcome === "failed")
-  const complaints = bad.map(
-    (name) => `${name}: ${[receipt.levels[name].detail, ...receipt.levels[name].differences].join("; ")}`,
-  )
+  const complaints = bad.map((name) => `${name} failed: ${whatFailed(receipt.levels[name])}`)
   if (objectives.ageHours > objectives.rpoHours) {
     complaints.push(
       `the newest set is ${objectives.ageHours.toFixed(1)} h old, at most ${objectives.rpoHours} h are allowed`,
@@ -72,7 +71,7 @@ export function judgeReceipt(receipt: Receipt): Finding {
   if (complaints.length > 0)
     return { subject, outcome: "fail", detail: `${set}: ${complaints.join("; ")}`, facts, runbook: "restore-test" }
   const told = receipt.totals
-    ? `${formatCount(receipt.totals.tables)} tables and ${formatCount(receipt.totals.rows)} rows came back`
+    ? `${formatCounted(receipt.totals.tables, "table")} and ${formatCounted(receipt.totals.rows, "row")} came back`
     : "it came back"
   const detail = `${set}: ${told} in ${formatDuration(timingsMs.recovery)}, verified in ${formatDuration(timingsMs.verify)}`
   if (exceptions.length === 0)
@@ -80,10 +79,15 @@ export function judgeReceipt(receipt: Receipt): Finding {
   return {
     subject,
     outcome: "warn",
-    detail: `${detail}, equal but for ${exceptions.length} exceptions: ${exceptions.slice(0, 5).join("; ")}`,
+    detail: `${detail}, equal but for ${formatCounted(exceptions.length, "exception")}: ${exceptions.slice(0, 5).join("; ")}`,
     facts,
     runbook: "restore-test",
   }
+}
+
+/** Differences say it all; the detail of a level is what it compared, and reads as if it had passed. */
+function whatFailed({ differences, detail }: Level): string {
+  return differences.length > 0 ? differences.join("; ") : detail
 }
 
 /** Finding for a database without any committed set. */
@@ -93,8 +97,9 @@ export function missingBackup(database: string, store: string): Finding {
 }
 
 /** A backup that did not come to its end: no set was made of it. */
-export function judgeFailure(database: string, error: unknown): Finding {
-  const detail = `no new set: ${errorText(error)}`
+export function judgeFailure(database: string, error: unknown, { dryRun }: { dryRun: boolean }): Finding {
+  const known = dryRun ? "a backup would fail" : "no new set"
+  const detail = `${error instanceof CommitUncertain ? "perhaps no new set" : known}: ${errorText(error)}`
   return { subject: `database/${database}/backup`, outcome: "fail", detail, runbook: "backup" }
 }
 

@@ -4,7 +4,7 @@ import type { Recipients } from "../seal/recipients.ts"
 import { sealBytes } from "../seal/seal.ts"
 import type { Store } from "../store/store.ts"
 import type { StoredObjectFacts } from "./manifest.ts"
-import { setId, setKey } from "./set.ts"
+import { objectNames, setId, setKey } from "./set.ts"
 
 export type OpenFolder = {
   id: string
@@ -13,6 +13,8 @@ export type OpenFolder = {
   put(name: string, bytes: Uint8Array, contentType: string): Promise<void>
   /** Seals a small text and stores it. */
   seal(name: string, text: string): Promise<StoredObjectFacts>
+  /** Stores the manifest: the last object, which makes the folder a set. */
+  commit(manifest: Uint8Array): Promise<void>
 }
 
 export type FolderOrder = {
@@ -24,12 +26,21 @@ export type FolderOrder = {
   signal: AbortSignal
 }
 
+/** The manifest may or may not have arrived. */
+export class CommitUncertain extends Error {
+  constructor(folder: string, cause: unknown) {
+    super(`${folder} is a complete set if its manifest.json arrived, and counts as nothing if not`, { cause })
+    this.name = "CommitUncertain"
+  }
+}
+
 const idAttempts = 120
 const cleanupLimitMs = 3000
 
 /**
  * Runs `fn` with a set folder that nobody used before. When `fn` fails, what it stored is removed again as far as this key may delete;
- * without a manifest the rest counts as nothing, and `prune` takes it later.
+ * without a manifest the rest counts as nothing, and `prune` takes it later. Once the manifest is on its way nothing is removed:
+ * it may have arrived in spite of the error, and a manifest without its objects would look like a backup.
  */
 export async function withSetFolder<T>(order: FolderOrder, fn: (folder: OpenFolder) => Promise<T>): Promise<T> {
   const { store, database, recipients, log, signal } = order
@@ -44,9 +55,16 @@ export async function withSetFolder<T>(order: FolderOrder, fn: (folder: OpenFold
     const { plainBytes, plainSha256, sealedBytes, sealedSha256 } = sealed.counts
     return { name, plainBytes, plainSha256, sealedBytes, sealedSha256 }
   }
+  let isCommitting = false
+  const commit = async (manifest: Uint8Array) => {
+    signal.throwIfAborted()
+    isCommitting = true
+    await put(objectNames.manifest, manifest, "application/json")
+  }
   try {
-    return await fn({ id, key, put, seal })
+    return await fn({ id, key, put, seal, commit })
   } catch (error) {
+    if (isCommitting) throw new CommitUncertain(`${key("")} in ${store.name}`, error)
     await removeRemains(store, key(""), log)
     throw error
   }

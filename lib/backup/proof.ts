@@ -24,6 +24,8 @@ const sequenceFacts = z.strictObject({
   oid: z.string(),
   schema: z.string(),
   name: z.string(),
+  /** Set when it starts over after its last value: its positions then say little about what lies between them. */
+  cycles: z.literal(true).optional(),
   /** Sequences ignore snapshots: the dump holds a value between these two. */
   before: sequencePosition,
   after: sequencePosition,
@@ -37,16 +39,27 @@ const extensionFacts = z.strictObject({
   dependents: z.array(z.string()),
 })
 
+/** What the dump refers to and does not hold, because configuration excludes it. */
 const outsideFacts = z.strictObject({
-  /** What the dump refers to and does not hold, because configuration excludes it. */
+  /** Excluded schemas that extensions put their objects into: the extensions themselves are in the dump. */
+  schemas: z.array(z.string()),
+  /** Enums, domains and composite types, with what follows the name in their statement. */
+  types: z.array(z.strictObject({ schema: z.string(), name: z.string(), definition: z.string() })),
   functions: z.array(
-    z.strictObject({ schema: z.string(), name: z.string(), arguments: z.string(), result: z.string() }),
+    z.strictObject({
+      schema: z.string(),
+      name: z.string(),
+      arguments: z.string(),
+      result: z.string(),
+      volatility: z.string(),
+    }),
   ),
   relations: z.array(
     z.strictObject({
       schema: z.string(),
       name: z.string(),
       columns: z.array(z.strictObject({ name: z.string(), type: z.string() })),
+      primaryKey: z.array(z.string()),
     }),
   ),
   /** Foreign keys into excluded tables, by the oid that the archive lists them under. */
@@ -62,10 +75,13 @@ export const proofSchema = z.strictObject({
   excluded: scope,
   tables: z.array(tableFacts),
   sequences: z.array(sequenceFacts),
-  largeObjects: z.strictObject({ count: z.string(), hash: z.string().optional() }),
+  /** `hash` is of their bytes, `attributes` one of their owners, grants and comments. */
+  largeObjects: z.strictObject({ count: z.string(), hash: z.string().optional(), attributes: z.string().optional() }),
   extensions: z.array(extensionFacts),
   /** Names of roles that own something or that a grant or policy names. */
   roles: z.array(z.string()),
+  /** Tablespaces, other than the database's own, that hold tables or indexes. */
+  tablespaces: z.array(z.string()),
   /** Counts by object kind, owner, grant and row-security flag. */
   inventory: z.record(z.string(), z.string()),
   /** `pg_dump --schema-only`, without the lines that differ between two equal databases. */

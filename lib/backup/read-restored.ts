@@ -25,7 +25,7 @@ export async function readRestored(
     sequences: await readSequences(client, proof.excluded),
     largeObjects: await readLargeObjects(client, proof.level, []),
     inventory: await readInventory(client, proof.excluded),
-    schema: await dumpSchema(pgDump, address, { excluded: proof.excluded, signal }),
+    schema: (await dumpSchema(pgDump, address, { excluded: proof.excluded, signal })).text,
     extensions: extensions.rows.map((row) => z.object({ name: z.string(), version: z.string() }).parse(row)),
   }
 }

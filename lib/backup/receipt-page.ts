@@ -1,4 +1,5 @@
 import { formatDuration } from "../core/duration.ts"
+import { escapeCell } from "../core/markdown.ts"
 import { levelNames, type Receipt } from "./receipt.ts"
 
 /** A receipt as a table for the step summary. */
@@ -6,13 +7,13 @@ export function renderReceiptPage(receipt: Receipt): string {
   const { levels, timingsMs, objectives } = receipt
   const rows = levelNames.map((name) => {
     const { outcome, detail, differences, exceptions } = levels[name]
-    return `| ${name} | ${outcome} | ${[detail, ...differences, ...exceptions].map(cell).join("<br>")} |`
+    return `| ${name} | ${outcome} | ${[detail, ...differences, ...exceptions].map(escapeCell).join("<br>")} |`
   })
   const phases = (["download", "decrypt", "restore", "verify"] as const).map(
     (phase) => `${phase} ${formatDuration(timingsMs[phase])}`,
   )
   return [
-    `### Restore test of ${cell(receipt.database)}, set ${receipt.set}: ${receipt.verdict}`,
+    `### Restore test of ${escapeCell(receipt.database)}, set ${receipt.set}: ${receipt.verdict}`,
     "",
     "| level | outcome | what was seen |",
     "| --- | --- | --- |",
@@ -22,8 +23,4 @@ export function renderReceiptPage(receipt: Receipt): string {
     `The set was ${objectives.ageHours.toFixed(1)} h old; at most ${objectives.rpoHours} h are allowed (RPO).`,
     "",
   ].join("\n")
-}
-
-function cell(text: string): string {
-  return text.replace(/[\r\n]+/g, " ").replace(/[|<@#\\]/g, (sign) => `\\${sign}`)
 }

@@ -18,8 +18,12 @@ export async function putReceipt(store: Store, receipt: Receipt, signal: AbortSi
 
 /** Key of the newest receipt of a set; `undefined` when it was never tested. */
 export function newestReceiptKey(folder: SetFolder): string | undefined {
-  const keys = folder.objects.map((object) => object.key).filter((key) => /\/receipt-[^/]+\.json$/.test(key))
-  return keys.sort().at(-1)
+  const receipts = folder.objects.flatMap(({ key }) => {
+    const [, time, copy = "1"] = /\/receipt-([^/]+Z)(?:-(\d+))?\.json$/.exec(key) ?? []
+    return time === undefined ? [] : [{ key, time, copy: Number(copy) }]
+  })
+  receipts.sort((a, b) => (a.time === b.time ? a.copy - b.copy : a.time < b.time ? -1 : 1))
+  return receipts.at(-1)?.key
 }
 
 /** Reads a receipt; throws an error that names it when it is none. */

@@ -9,11 +9,14 @@ export function ledgerStream(database: string): string {
   return `backups/${database}.jsonl`
 }
 
-/** The SHA-256 that the backup run recorded for a set's manifest; `undefined` when this ledger does not know the set. */
-export async function recordedManifest(
+/** What the ledger knows of a set's manifest, and of how many sets of the database it knows in all. */
+export type Recorded = { manifestSha256: string | undefined; sets: number }
+
+/** What the backup runs recorded. */
+export async function readRecorded(
   ledger: Pick<Ledger, "read">,
   set: Pick<BackupSet, "database" | "id">,
-): Promise<string | undefined> {
-  const rows = await ledger.read(ledgerStream(set.database))
-  return rows.map((row) => setRow.safeParse(row).data).findLast((row) => row?.set === set.id)?.manifestSha256
+): Promise<Recorded> {
+  const rows = (await ledger.read(ledgerStream(set.database))).flatMap((row) => setRow.safeParse(row).data ?? [])
+  return { manifestSha256: rows.findLast((row) => row.set === set.id)?.manifestSha256, sets: rows.length }
 }

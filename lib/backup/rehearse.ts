@@ -1,5 +1,5 @@
 import type { Finding } from "../core/finding.ts"
-import { formatBytes } from "../core/size.ts"
+import { formatBytes, formatCounted } from "../core/size.ts"
 import { listTables } from "../postgres/catalogue.ts"
 import { withClient } from "../postgres/connect.ts"
 import type { BackupOrder } from "./backup.ts"
@@ -19,9 +19,9 @@ export async function rehearseBackup(order: BackupOrder): Promise<Finding> {
     const tables = await listTables(client, settings.excluded)
     const rights = await probeStore(store, database, signal)
     const parts = [
-      `dry run: would dump ${tables.length} tables (${formatBytes(checked.databaseBytes)} on a server of ${checked.server.version})`,
+      `dry run: would dump ${formatCounted(tables.length, "table")} (${formatBytes(checked.databaseBytes)} on a server of ${checked.server.version})`,
       `with ${checked.programs.pg_dump}`,
-      `sealed for ${recipients.fingerprints.length} keys to ${store.name}/${setKey(database, setId(now), "")}`,
+      `sealed for ${formatCounted(recipients.fingerprints.length, "key")} to ${setKey(database, setId(now), "")} in ${store.name}`,
       `proof: ${settings.proof}; the store lets this key ${rights}`,
       ...checked.warnings,
     ]

@@ -3,18 +3,18 @@ import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
 import { type PostgresAddress, programEnvironment } from "../postgres/address.ts"
 import { withClient } from "../postgres/connect.ts"
-import { LocaleMissing } from "../postgres/create-database.ts"
 import type { ScratchCluster } from "../postgres/scratch-cluster.ts"
 import type { Identities } from "../seal/seal.ts"
-import { canInstallPackages, generateLocale, installPackages } from "../system/debian.ts"
 import { runProgram } from "../system/program.ts"
-import { type ArchiveEntry, withDependents } from "./archive.ts"
-import type { ServerFacts } from "./manifest.ts"
+import { type ArchiveEntry, isEventTrigger, withDependents } from "./archive.ts"
+import { saysDiskFull } from "./disk-full.ts"
+import { missingExtensions } from "./missing-extensions.ts"
 import type { Proof } from "./proof.ts"
 import { failed, judged, type Level, skipped } from "./receipt.ts"
 import { realComplaints, restoreArchive, type SealedDump } from "./restore.ts"
+import { createScratchDatabase } from "./scratch-database.ts"
 import type { BackupSet } from "./set.ts"
-import { makeMissingRoles, makeStandIns } from "./stand-ins.ts"
+import { makeMissingRoles, makeSchemas, makeStandIns, makeTablespaces } from "./stand-ins.ts"
 
 export type RestoreIntoOrder = {
   set: BackupSet
@@ -42,51 +42,84 @@ export async function restoreInto(cluster: ScratchCluster, order: RestoreIntoOrd
   const connection = { applicationName: "nightshift/restore-test", signal }
   await withClient(cluster.address("postgres"), connection, async (client) => {
     exceptions.push(...(await restoreRoles(client, cluster.address("postgres"), order)))
-    exceptions.push(...(await createDatabase(cluster, set.manifest.server, order)))
+    await makeTablespaces(client, proof.tablespaces)
+    exceptions.push(...(await createScratchDatabase(cluster, { ...set.manifest.server, name: databaseName }, order)))
   })
   const address = cluster.address(databaseName)
-  const removed = await withClient(address, connection, async (client) => {
-    const standIns = await makeStandIns(client, proof.outside)
-    exceptions.push(...standIns.made.map((what) => `${what}: a stand-in, the backup excludes the real one`))
-    exceptions.push(...standIns.failed.map((what) => `stand-in for ${what}`))
-    return chooseRemoved(client, order, exceptions)
+  return withClient(address, connection, async (client) => {
+    const removed = await chooseRemoved(client, order, exceptions)
+    const head = await restoreHead(client, address, order, removed, exceptions)
+    return { database: databaseName, removed, ...(await restoreBody(address, order, { removed, ...head }, exceptions)) }
   })
-  return { database: databaseName, removed, ...(await restoreBody(address, order, removed, exceptions)) }
+}
+
+type Head = { done: readonly ArchiveEntry[]; complaints: readonly string[] }
+
+/**
+ * Stand-ins may lie in schemas that the dump creates and be of types that its extensions bring along: where any are needed, these two
+ * come first.
+ */
+async function restoreHead(
+  client: Client,
+  address: PostgresAddress,
+  order: RestoreIntoOrder,
+  removed: readonly ArchiveEntry[],
+  exceptions: string[],
+): Promise<Head> {
+  const { outside } = order.proof
+  if (Object.values(outside).every((needed) => needed.length === 0)) return { done: [], complaints: [] }
+  const schemas = await makeSchemas(client, outside)
+  const gone = new Set(removed)
+  const isHead = (entry: ArchiveEntry) => /^(SCHEMA|EXTENSION) - /.test(entry.text) && !gone.has(entry)
+  const done = order.entries.filter(isHead)
+  const without = order.entries.filter((entry) => !isHead(entry))
+  const pgRestore = order.programs.pg_restore
+  const { complaints } = await restoreArchive({ ...order, pgRestore, address, without }, "until closed")
+  const standIns = await makeStandIns(client, outside)
+  const made = [...schemas.made, ...standIns.made]
+  exceptions.push(...made.map((what) => `${what}: a stand-in, the backup excludes the real one`))
+  exceptions.push(...[...schemas.failed, ...standIns.failed].map((what) => `stand-in for ${what}`))
+  return { done, complaints }
 }
 
 async function restoreBody(
   address: PostgresAddress,
   order: RestoreIntoOrder,
-  removed: ArchiveEntry[],
+  { removed, done, complaints: earlier }: Head & { removed: ArchiveEntry[] },
   exceptions: string[],
 ): Promise<{ archive: Level; restore: Level }> {
   const expected = order.set.manifest.objects.dump
-  try {
-    const { complaints, counts } = await restoreArchive({
-      ...order,
-      pgRestore: order.programs.pg_restore,
-      address,
-      without: removed,
-    })
-    const wrong: string[] = []
-    if (counts.plainBytes !== expected.plainBytes)
-      wrong.push(`expected ${expected.plainBytes} bytes of archive, found ${counts.plainBytes}`)
-    if (counts.plainSha256 !== expected.plainSha256)
-      wrong.push(`expected SHA-256 ${expected.plainSha256} of the archive, found ${counts.plainSha256}`)
-    const detail = `${order.entries.length - removed.length} of ${order.entries.length} archive entries restored`
-    return {
-      archive: judged(
-        `${order.entries.length} entries; decrypted and read to its end with the size and SHA-256 that pg_dump wrote`,
-        wrong,
-      ),
-      restore: judged(detail, realComplaints(complaints), exceptions),
-    }
-  } catch (error) {
+  const restored = await restoreArchive({
+    ...order,
+    pgRestore: order.programs.pg_restore,
+    address,
+    without: [...removed, ...done],
+  }).catch((error: unknown) => {
     order.signal.throwIfAborted()
+    return { unreadable: errorText(error) }
+  })
+  if ("unreadable" in restored) {
     return {
-      archive: failed("the archive cannot be read to its end", [errorText(error)]),
+      archive: failed("the archive cannot be read to its end", [restored.unreadable]),
       restore: skipped("not reached: archive failed"),
     }
+  }
+  const { counts } = restored
+  const complaints = [...earlier, ...restored.complaints]
+  const lastWords = complaints.find(saysDiskFull)
+  if (lastWords !== undefined) throw new Error(lastWords)
+  const wrong: string[] = []
+  if (counts.plainBytes !== expected.plainBytes)
+    wrong.push(`expected ${expected.plainBytes} bytes of archive, found ${counts.plainBytes}`)
+  if (counts.plainSha256 !== expected.plainSha256)
+    wrong.push(`expected SHA-256 ${expected.plainSha256} of the archive, found ${counts.plainSha256}`)
+  const detail = `${order.entries.length - removed.length} of ${order.entries.length} archive entries restored${order.entries.some(isEventTrigger) ? ", event triggers after all else" : ""}`
+  return {
+    archive: judged(
+      `${order.entries.length} entries; decrypted and read to its end with the size and SHA-256 that pg_dump wrote`,
+      wrong,
+    ),
+    restore: judged(detail, realComplaints(complaints), exceptions),
   }
 }
 
@@ -111,49 +144,16 @@ async function restoreRoles(client: Client, address: PostgresAddress, order: Res
   ]
 }
 
-/** Creates the database with the source's encoding and locale; a locale that cannot be had is replaced by C, and named. */
-async function createDatabase(
-  cluster: ScratchCluster,
-  server: ServerFacts,
-  order: RestoreIntoOrder,
-): Promise<string[]> {
-  try {
-    await cluster.createDatabase({ ...server, name: databaseName })
-    return []
-  } catch (error) {
-    if (!(error instanceof LocaleMissing)) throw error
-    order.log.warn(errorText(error))
-  }
-  if (order.packages.includes("locales") && (await canInstallPackages())) {
-    await installPackages(["locales"], order.signal)
-    await generateLocale(server.collate, order.signal)
-    await cluster.createDatabase({ ...server, name: databaseName })
-    return []
-  }
-  await cluster.createDatabase({
-    name: databaseName,
-    encoding: server.encoding,
-    localeProvider: "libc",
-    collate: "C",
-    ctype: "C",
-  })
-  return [
-    `locale ${server.icuLocale ?? server.builtinLocale ?? server.collate}: this machine lacks it, C was used: add "locales" to restore.packages of the database`,
-  ]
-}
-
 /** Entries that cannot be restored here: extensions that this server lacks and foreign keys into excluded tables, with all that needs them. */
 async function chooseRemoved(client: Client, order: RestoreIntoOrder, exceptions: string[]): Promise<ArchiveEntry[]> {
-  const missing = new Set(await missingExtensions(client, order))
+  const { missing, trouble } = await missingExtensions(client, order.proof.extensions, order)
+  if (trouble !== undefined) exceptions.push(trouble)
   const foreignKeys = new Set(order.proof.outside.foreignKeys.map((key) => key.oid))
   const isFirst = (entry: ArchiveEntry) =>
     (entry.catalogueOid === extensionCatalogue && missing.has(extensionName(entry))) ||
     (entry.catalogueOid === constraintCatalogue && foreignKeys.has(entry.oid))
   const removed = withDependents(order.entries, isFirst)
-  for (const name of missing)
-    exceptions.push(
-      `extension ${name}: this server does not have it: add its Debian package to restore.packages of the database`,
-    )
+  for (const [name, reason] of missing) exceptions.push(`extension ${name}: ${reason}`)
   exceptions.push(...removed.map((entry) => `left out: ${entry.text}`))
   return removed
 }
@@ -164,20 +164,4 @@ const constraintCatalogue = "2606"
 
 function extensionName(entry: ArchiveEntry): string {
   return /^EXTENSION - (.*?) ?$/.exec(entry.text)?.[1] ?? ""
-}
-
-async function missingExtensions(client: Client, order: RestoreIntoOrder): Promise<string[]> {
-  const ask = async () => {
-    const { rows } = await client.query(
-      "select name from unnest($1::text[]) name where name not in (select name from pg_catalog.pg_available_extensions)",
-      [order.proof.extensions.map((extension) => extension.name)],
-    )
-    return rows.map((row) => String(row.name))
-  }
-  const missing = await ask()
-  const packages = order.packages.filter((name) => name !== "locales")
-  if (missing.length === 0 || packages.length === 0 || !(await canInstallPackages())) return missing
-  order.log.info(`installing ${packages.join(", ")} for ${missing.join(", ")}`)
-  await installPackages(packages, order.signal)
-  return ask()
 }

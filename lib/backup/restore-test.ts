@@ -10,11 +10,13 @@ import { startTimer } from "../system/clock.ts"
 import { withTempDir } from "../system/temp.ts"
 import { type Assertion, checkBehaviour } from "./behaviour.ts"
 import { compareData, compareStructure } from "./compare.ts"
+import { explainDiskFull } from "./disk-full.ts"
 import { downloadSet } from "./download.ts"
 import { checkIntegrity } from "./integrity.ts"
 import { type Proof, parseProof } from "./proof.ts"
 import { readRestored } from "./read-restored.ts"
 import { failed, type Level, overallVerdict, type Receipt, skipped } from "./receipt.ts"
+import type { Recorded } from "./recorded.ts"
 import { listArchive } from "./restore.ts"
 import { restoreInto } from "./restore-into.ts"
 import { type BackupSet, objectNames } from "./set.ts"
@@ -23,8 +25,8 @@ export type RestoreTestOrder = {
   set: BackupSet
   store: Store
   identities: Identities
-  /** What the ledger says the manifest's SHA-256 is; `undefined` when it has no record of this set. */
-  recordedManifestSha256: string | undefined
+  /** What the ledger knows of the set's manifest. */
+  recorded: Recorded
   assertions: readonly Assertion[]
   packages: readonly string[]
   extraRoles: readonly string[]
@@ -57,7 +59,9 @@ export async function testRestore(order: RestoreTestOrder): Promise<Receipt> {
     levels: unreached("the test ended before it"),
     timingsMs: { download: 0, decrypt: 0, restore: 0, verify: 0, recovery: 0, total: 0 },
   }
-  await withTempDir("restore", (dir) => runLevels(order, test, dir))
+  await withTempDir("restore", (dir) => runLevels(order, test, dir)).catch((error: unknown) => {
+    throw explainDiskFull(error, set.manifest)
+  })
   const { timingsMs } = test
   timingsMs.recovery = timingsMs.download + timingsMs.decrypt + timingsMs.restore
   timingsMs.total = elapsed()
@@ -82,7 +86,7 @@ export async function testRestore(order: RestoreTestOrder): Promise<Receipt> {
 async function runLevels(order: RestoreTestOrder, test: Progress, dir: string): Promise<void> {
   const { set, store, log, signal } = order
   const lap = startLaps(test.timingsMs)
-  const downloaded = await downloadSet(store, set, dir, order.recordedManifestSha256, { log, signal })
+  const downloaded = await downloadSet(store, set, dir, order.recorded, { log, signal })
   lap("download")
   test.levels.transport = downloaded.level
   if (downloaded.level.outcome === "failed") return stop(test.levels, "transport")

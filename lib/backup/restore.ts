@@ -5,8 +5,8 @@ import type { Readable, Writable } from "node:stream"
 import type { Log } from "../core/log.ts"
 import { type PostgresAddress, programEnvironment } from "../postgres/address.ts"
 import { type Identities, unsealStream } from "../seal/seal.ts"
-import { startProgram } from "../system/program.ts"
 import { every } from "../system/clock.ts"
+import { startProgram } from "../system/program.ts"
 import { ProgramFailed } from "../system/program-failed.ts"
 import { type ArchiveEntry, parseArchiveList, renderUseList } from "./archive.ts"
 
@@ -26,7 +26,7 @@ export async function listArchive(
   identities: Identities,
   signal: AbortSignal,
 ): Promise<ArchiveEntry[]> {
-  const { plain } = unsealStream(createReadStream(dump.file), identities)
+  const { plain } = unsealStream(createReadStream(dump.file, { signal }), identities)
   const program = startProgram(pgRestore, ["--list", "--verbose"], { stdin: "pipe", signal })
   const listing = collect(program.stdout)
   await feed(plain, program.stdin, "until closed")
@@ -49,8 +49,14 @@ export type RestoreOrder = {
   signal: AbortSignal
 }
 
-/** Restores all entries but `without`. Returns every line that pg_restore complained with, and what was read in all. */
-export async function restoreArchive(order: RestoreOrder): Promise<{ complaints: string[]; counts: PlainCounts }> {
+/**
+ * Restores all entries but `without`. Returns every line that pg_restore complained with, and what was read in all: the archive to its
+ * end, or, when the entries hold no data and the extent says so, no more than pg_restore wanted.
+ */
+export async function restoreArchive(
+  order: RestoreOrder,
+  extent: Extent = "to the end",
+): Promise<{ complaints: string[]; counts: PlainCounts }> {
   const list = join(order.workDir, "restore.list")
   await writeFile(list, renderUseList(order.entries, order.without), { mode: 0o600 })
   const complaints: string[] = []
@@ -65,11 +71,12 @@ export async function restoreArchive(order: RestoreOrder): Promise<{ complaints:
       onStderrLine: (line) => complaints.push(line),
     },
   )
-  const { plain, counts } = unsealStream(createReadStream(order.dump.file), order.identities)
+  const source = createReadStream(order.dump.file, { signal: order.signal })
+  const { plain, counts } = unsealStream(source, order.identities)
   const progress = order.log.progress("restore", order.dump.plainBytes)
   const stopWatching = every(progressMs, () => progress.at(counts().plainBytes))
   try {
-    await feed(plain, program.stdin, "to the end")
+    await feed(plain, program.stdin, extent)
   } catch (error) {
     await program.kill()
     throw error
@@ -85,11 +92,13 @@ export async function restoreArchive(order: RestoreOrder): Promise<{ complaints:
   return { complaints, counts: { plainBytes, plainSha256 } }
 }
 
+type Extent = "until closed" | "to the end"
+
 /**
  * Feeds a program. `to the end` reads the source on when the program has had enough: pg_restore closes its input
  * after the last block that it needs, and the bytes behind that must be seen too.
  */
-async function feed(source: Readable, sink: Writable | null, extent: "until closed" | "to the end"): Promise<void> {
+async function feed(source: Readable, sink: Writable | null, extent: Extent): Promise<void> {
   if (!sink) throw new Error("the program has no input")
   let isOpen = true
   sink.once("error", () => {

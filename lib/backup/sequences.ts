@@ -2,16 +2,11 @@ import { type Client, escapeIdentifier, escapeLiteral } from "pg"
 import { z } from "zod"
 import type { Excluded, SequenceFacts, SequencePosition } from "./proof.ts"
 
-export type SequenceName = { oid: string; schema: string; name: string }
+export type SequenceName = { oid: string; schema: string; name: string; cycles: boolean }
 export type SequenceReading = SequenceName & SequencePosition
 
-const readingRow = z.object({
-  oid: z.string(),
-  schema: z.string(),
-  name: z.string(),
-  lastValue: z.string(),
-  isCalled: z.boolean(),
-})
+const nameRow = z.object({ oid: z.string(), schema: z.string(), name: z.string(), cycles: z.boolean() })
+const readingRow = nameRow.extend({ lastValue: z.string(), isCalled: z.boolean() })
 const batchSize = 200
 
 /** Every sequence that a dump holds a value of, with that value as it is now: sequences ignore snapshots. */
@@ -20,8 +15,8 @@ export async function readSequences(client: Client, excluded: Excluded): Promise
   const readings: SequenceReading[] = []
   for (let start = 0; start < names.length; start += batchSize) {
     const parts = names.slice(start, start + batchSize).map(
-      ({ oid, schema, name }) =>
-        `select '${oid}' as oid, ${escapeLiteral(schema)} as schema, ${escapeLiteral(name)} as name, last_value::text as "lastValue", is_called as "isCalled"
+      ({ oid, schema, name, cycles }) =>
+        `select '${oid}' as oid, ${escapeLiteral(schema)} as schema, ${escapeLiteral(name)} as name, ${cycles} as cycles, last_value::text as "lastValue", is_called as "isCalled"
            from ${escapeIdentifier(schema)}.${escapeIdentifier(name)}`,
     )
     const { rows } = await client.query(parts.join(" union all "))
@@ -35,9 +30,9 @@ export function pairReadings(before: readonly SequenceReading[], after: readonly
   const later = new Map(after.map((reading) => [key(reading), reading]))
   return before.flatMap((first) => {
     const second = later.get(key(first))
-    return second
-      ? [{ oid: first.oid, schema: first.schema, name: first.name, before: position(first), after: position(second) }]
-      : []
+    if (!second) return []
+    const { oid, schema, name, cycles } = first
+    return { oid, schema, name, ...(cycles && { cycles }), before: position(first), after: position(second) }
   })
 }
 
@@ -56,8 +51,9 @@ function comparePositions(a: SequencePosition, b: SequencePosition): number {
 
 async function listSequences(client: Client, excluded: Excluded): Promise<SequenceName[]> {
   const { rows } = await client.query(
-    `select c.oid::text as oid, n.nspname as schema, c.relname as name
+    `select c.oid::text as oid, n.nspname as schema, c.relname as name, s.seqcycle as cycles
        from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+       join pg_catalog.pg_sequence s on s.seqrelid = c.oid
       where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
         and n.nspname <> all($1::text[])
         and not exists (select from pg_catalog.pg_depend d
@@ -70,7 +66,7 @@ async function listSequences(client: Client, excluded: Excluded): Promise<Sequen
       order by n.nspname collate "C", c.relname collate "C"`,
     [excluded.schemas, excluded.tables],
   )
-  return rows.map((row) => z.object({ oid: z.string(), schema: z.string(), name: z.string() }).parse(row))
+  return rows.map((row) => nameRow.parse(row))
 }
 
 function position(reading: SequenceReading): SequencePosition {

@@ -1,6 +1,6 @@
 import { type Client, escapeIdentifier } from "pg"
 import { errorText } from "../core/error-text.ts"
-import type { Proof } from "./proof.ts"
+import type { OutsideFacts } from "./proof.ts"
 
 /** What was made in the scratch cluster in place of something that the backup does not hold, in words. */
 export type StandIns = { made: string[]; failed: string[] }
@@ -20,34 +20,62 @@ export async function makeMissingRoles(client: Client, names: readonly string[])
   return made
 }
 
-/**
- * Creates what the dumped objects refer to and the configuration excludes, such as `auth.uid()` of a managed platform:
- * functions that answer null and tables without rows, only where nothing of the name is there.
- */
-export async function makeStandIns(client: Client, outside: Proof["outside"]): Promise<StandIns> {
+/** Creates the tablespaces that tables and indexes ask for, inside the cluster's own folder. */
+export async function makeTablespaces(client: Client, names: readonly string[]): Promise<void> {
+  if (names.length > 0) await client.query("set allow_in_place_tablespaces = on")
+  for (const name of names) await client.query(`create tablespace ${escapeIdentifier(name)} location ''`)
+}
+
+/** Creates the excluded schemas that anything of the dump lies in or refers to. They come before the first thing is restored. */
+export async function makeSchemas(client: Client, outside: OutsideFacts): Promise<StandIns> {
   const result: StandIns = { made: [], failed: [] }
-  const schemas = new Set([...outside.functions, ...outside.relations].map((object) => object.schema))
-  for (const schema of schemas)
-    await attempt(client, result, `schema ${schema}`, `create schema if not exists ${escapeIdentifier(schema)}`)
-  for (const relation of outside.relations) {
-    const columns = relation.columns.map((column) => `${escapeIdentifier(column.name)} ${column.type}`)
-    const name = `${escapeIdentifier(relation.schema)}.${escapeIdentifier(relation.name)}`
-    await attempt(
-      client,
-      result,
-      `table ${relation.schema}.${relation.name}`,
-      `create table if not exists ${name} (${columns.join(", ")})`,
-    )
-  }
-  for (const routine of outside.functions) {
-    const signature = `${escapeIdentifier(routine.schema)}.${escapeIdentifier(routine.name)}(${routine.arguments})`
-    const sql = `create function ${signature} returns ${routine.result} language plpgsql as 'begin ${answer(routine.result)}; end'`
-    await attempt(client, result, `function ${routine.schema}.${routine.name}(${routine.arguments})`, sql)
+  const objects = [...outside.types, ...outside.relations, ...outside.functions]
+  for (const schema of new Set([...outside.schemas, ...objects.map((object) => object.schema)])) {
+    const { rows } = await client.query("select 1 from pg_catalog.pg_namespace where nspname = $1", [schema])
+    if (rows.length === 0)
+      await attempt(client, result, `schema ${schema}`, `create schema ${escapeIdentifier(schema)}`)
   }
   return result
 }
 
-function answer(result: string): string {
+/**
+ * Creates what the dumped objects refer to and the configuration excludes, such as `auth.uid()` of a managed platform: types, tables
+ * without rows, and functions that answer null.
+ */
+export async function makeStandIns(client: Client, outside: OutsideFacts): Promise<StandIns> {
+  const result: StandIns = { made: [], failed: [] }
+  for (const { schema, name, definition } of outside.types) {
+    const kind = /^as (enum )?\(/.test(definition) ? "type" : "domain"
+    await attempt(client, result, `type ${schema}.${name}`, `create ${kind} ${named(schema, name)} ${definition}`)
+  }
+  for (const relation of outside.relations) {
+    const { schema, name } = relation
+    await attempt(client, result, `table ${schema}.${name}`, await tableStatement(client, relation))
+  }
+  for (const { schema, name, arguments: list, result: answer, volatility } of outside.functions) {
+    const sql = `create function ${named(schema, name)}(${list}) returns ${answer} language plpgsql ${volatility} as 'begin ${answerOf(answer)}; end'`
+    await attempt(client, result, `function ${schema}.${name}(${list})`, sql)
+  }
+  return result
+}
+
+/** A column whose type is not there, since nothing of the dump needed it, becomes text. */
+async function tableStatement(client: Client, relation: OutsideFacts["relations"][number]): Promise<string> {
+  const { schema, name, columns, primaryKey } = relation
+  const { rows } = await client.query(
+    "select ord, case when to_regtype(regexp_replace(type, '\\(.*\\)', '')) is null then 'text' else type end as type from unnest($1::text[]) with ordinality t (type, ord) order by ord",
+    [columns.map((column) => column.type)],
+  )
+  const parts = columns.map((column, at) => `${escapeIdentifier(column.name)} ${String(rows[at]?.type)}`)
+  if (primaryKey.length > 0) parts.push(`primary key (${primaryKey.map(escapeIdentifier).join(", ")})`)
+  return `create table ${named(schema, name)} (${parts.join(", ")})`
+}
+
+function named(schema: string, name: string): string {
+  return `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`
+}
+
+function answerOf(result: string): string {
   if (result === "trigger") return "return new"
   return /^(setof |table\(|void$|event_trigger$)/i.test(result) ? "return" : "return null"
 }

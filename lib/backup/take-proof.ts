@@ -1,9 +1,11 @@
 import type { Client } from "pg"
 import { z } from "zod"
 import { formatDuration } from "../core/duration.ts"
+import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
+import { isConnectionLoss } from "../postgres/connect-error.ts"
 import { startTimer } from "../system/clock.ts"
-import { readInventory, readReferencedRoles } from "./inventory.ts"
+import { readHidden, readInventory, readReferencedRoles, readTablespaces } from "./inventory.ts"
 import { readOutside } from "./outside.ts"
 import { type Excluded, type ExtensionFacts, type Proof, qualified, type TableFacts } from "./proof.ts"
 import {
@@ -31,7 +33,7 @@ export type SnapshotProof = Omit<Proof, "sequences" | "schema">
 
 /** Takes the facts inside the transaction of `client`, which holds the snapshot. Settings must be pinned. */
 export async function takeProof(client: Client, order: ProofOrder): Promise<SnapshotProof> {
-  const leftOut: string[] = []
+  const leftOut: string[] = await readHidden(client)
   const outside = await readOutside(client, order.excluded)
   const level = order.level === "full" && order.serverMajor < oldestHashableMajor ? "counts" : order.level
   if (level !== order.level)
@@ -42,7 +44,8 @@ export async function takeProof(client: Client, order: ProofOrder): Promise<Snap
     serverMajor: order.serverMajor,
     excluded: order.excluded,
     inventory: await readInventory(client, order.excluded),
-    roles: await readReferencedRoles(client, order.excluded),
+    roles: await readReferencedRoles(client),
+    tablespaces: await readTablespaces(client),
     extensions: await readExtensions(client),
     largeObjects: await readLargeObjects(client, level, leftOut),
     outside,
@@ -76,34 +79,44 @@ async function readTables(
     }
     const remainingMs = Math.floor(order.limitMs - elapsed())
     const read =
-      remainingMs > 0 ? await readFacts(client, relation, order, columns.get(relation.oid), remainingMs) : undefined
-    if (read) Object.assign(base, read)
-    else unreached.push(qualified(relation))
+      remainingMs > 0 ? await readFacts(client, relation, order, columns.get(relation.oid), remainingMs) : "time is up"
+    if (read === "time is up") unreached.push(qualified(relation))
+    else if ("sqlstate" in read)
+      leftOut.push(`rows of materialized view ${qualified(relation)}: its query fails with SQLSTATE ${read.sqlstate}`)
+    else Object.assign(base, read)
   }
   if (unreached.length > 0) leftOut.push(unreachedText(unreached, order.limitMs))
   return facts
 }
 
-/** Rows and hash of one relation; `undefined` when the time was up. A savepoint keeps the snapshot alive through that. */
+type Facts = Pick<TableFacts, "rows" | "hash" | "unstable">
+
+/**
+ * Rows and hash of one relation. A savepoint keeps the snapshot alive when the time is up, or when a materialized view asks for what
+ * no longer works: that breaks its refresh and not the dump.
+ */
 async function readFacts(
   client: Client,
   relation: ProvenRelation,
   order: ProofOrder,
   columns: Column[] | undefined,
   limitMs: number,
-): Promise<Pick<TableFacts, "rows" | "hash" | "unstable"> | undefined> {
+): Promise<Facts | { sqlstate: string } | "time is up"> {
   await client.query(`savepoint facts; set local statement_timeout = ${limitMs}`)
+  const isView = relation.kind === "materialized view"
   try {
-    const read = relation.kind === "materialized view" ? readDefined : readStored
+    const read = isView ? readDefined : readStored
     const facts = await read(client, relation, order.level === "full" ? columns : undefined)
     await client.query("release savepoint facts")
     return facts
   } catch (error) {
-    const isTimeUp =
-      error instanceof Error && "code" in error && error.code === "57014" && /statement timeout/.test(error.message)
-    if (!isTimeUp) throw new Error(`cannot count ${qualified(relation)}`, { cause: error })
+    const sqlstate = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : ""
+    const isTimeUp = sqlstate === "57014" && /statement timeout/.test(errorText(error))
+    const isItsOwnFault = isView && /^(0[AKLPZ]|2|3|4[24]|54|55|P0|XX000)/.test(sqlstate)
+    if (isConnectionLoss(error)) throw error
+    if (!isTimeUp && !isItsOwnFault) throw new Error(`cannot count ${qualified(relation)}`, { cause: error })
     await client.query("rollback to savepoint facts")
-    return undefined
+    return isTimeUp ? "time is up" : { sqlstate }
   }
 }
 
@@ -114,27 +127,45 @@ export async function readStored(
   client: Client,
   relation: ProvenRelation,
   columns: Column[] | undefined,
-): Promise<Pick<TableFacts, "rows" | "hash">> {
+): Promise<Facts> {
   const { rows } = await client.query(factsQuery(rowsOf(relation), columns))
   return factsRow.parse(rows[0])
 }
 
 /** A materialized view as a restore will fill it: through its defining query, since its stored rows may be stale. */
-async function readDefined(
-  client: Client,
-  relation: ProvenRelation,
-  columns: Column[] | undefined,
-): Promise<Pick<TableFacts, "rows" | "hash" | "unstable">> {
+async function readDefined(client: Client, relation: ProvenRelation, columns: Column[] | undefined): Promise<Facts> {
   const definition = await client.query("select pg_get_viewdef($1::oid) as sql", [relation.oid])
   const sql = z.string().parse(definition.rows[0]?.sql).replace(/;\s*$/, "")
   const { rows } = await client.query(factsQuery(`(${sql})`, columns))
-  const asked = unrepeatable.exec(sql)?.[0]
+  const asked = unrepeatable.exec(sql)?.[0] ?? (await ownFunction(client, relation))
   return { ...factsRow.parse(rows[0]), ...(asked ? { unstable: `its query asks for ${asked}` } : {}) }
 }
 
-/** What gives another answer at another time, on another machine or to another role. */
-const unrepeatable =
-  /\b(now|random|clock_timestamp|statement_timestamp|transaction_timestamp|gen_random_uuid|timeofday)(?=\()|\b(current_(date|time|timestamp|user)|localtime(stamp)?|session_user)\b/i
+/** What gives another answer at another time, on another machine, to another role or for rows in another order. */
+const unrepeatable = new RegExp(
+  [
+    /\b(now|random|clock_timestamp|statement_timestamp|transaction_timestamp|gen_random_uuid|timeofday|nextval)(?=\()/,
+    /\b(age|version|current_database|current_setting|txid_current|pg_\w+_size|inet_server_\w+)(?=\()/,
+    /\b(array|string|json|jsonb|xml)_?agg(?=\()|\b(row_number|first_value|last_value|nth_value|lag|lead|ntile)(?=\()/,
+    /\b(json|jsonb)_object_agg(?=\()|\bdistinct on(?= \()|\blimit\b|\btablesample\b|\b(ctid|tableoid|xmin)\b/,
+    /\b(current_(date|time|timestamp|user|role)|localtime(stamp)?|session_user)\b/,
+  ]
+    .map((pattern) => pattern.source)
+    .join("|"),
+  "i",
+)
+
+/** A function of the team's own that the query calls and that does not promise the same answer every time. */
+async function ownFunction(client: Client, relation: ProvenRelation): Promise<string | undefined> {
+  const { rows } = await client.query(
+    `select p.proname as name from pg_catalog.pg_rewrite r
+       join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = r.oid
+       join pg_catalog.pg_proc p on d.refclassid = 'pg_catalog.pg_proc'::regclass and p.oid = d.refobjid
+      where r.ev_class = $1::oid and p.provolatile <> 'i' order by 1 limit 1`,
+    [relation.oid],
+  )
+  return rows[0] && `the function ${z.string().parse(rows[0].name)}`
+}
 
 async function readExtensions(client: Client): Promise<ExtensionFacts[]> {
   const { rows } = await client.query(
@@ -161,15 +192,23 @@ export async function readLargeObjects(
   )
   const { count, readable } = z.object({ count: z.string(), readable: z.boolean() }).parse(counted.rows[0])
   if (level === "counts" || count === "0") return { count }
+  const described = await client.query(hashOf(largeObjectRecord, "pg_catalog.pg_largeobject_metadata m"))
+  const attributes = z.string().parse(described.rows[0]?.hash)
   if (!readable) {
     leftOut.push(`content of ${count} large objects: this role may not read pg_largeobject`)
-    return { count }
+    return { count, attributes }
   }
-  const { rows } = await client.query(
-    `select coalesce(sum(hashint4extended(0, hash_record_extended(row(oidsend(loid), int4send(pageno), data), 0))), 0)::text as hash
-       from pg_catalog.pg_largeobject`,
-  )
-  return { count, hash: z.string().parse(rows[0]?.hash) }
+  const { rows } = await client.query(hashOf("oidsend(loid), int4send(pageno), data", "pg_catalog.pg_largeobject"))
+  return { count, attributes, hash: z.string().parse(rows[0]?.hash) }
+}
+
+/** Owner, grants and comment of the large object `m`. */
+const largeObjectRecord = `oidsend(m.oid), pg_get_userbyid(m.lomowner)::text collate "C",
+  array(select item::text collate "C" from unnest(m.lomacl) item order by 1),
+  obj_description(m.oid, 'pg_largeobject') collate "C"`
+
+function hashOf(record: string, source: string): string {
+  return `select coalesce(sum(hashint4extended(0, hash_record_extended(row(${record}), 0))), 0)::text as hash from ${source}`
 }
 
 function unreachedText(names: string[], limitMs: number): string {

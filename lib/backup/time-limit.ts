@@ -5,18 +5,24 @@ import type { Manifest } from "./manifest.ts"
 const remedy =
   "raise jobMinutes on a runner of your own, or use the provider's point-in-time recovery beside a smaller, excluded backup"
 
+/** A dump that took less time tells of fixed costs and not of a rate. */
+const tellingMs = 10_000
+
 /** Why a database cannot be dumped in the time there is, judged by the rate of the set before; `undefined` when it can. Pure. */
 export function tooLargeForTime(
   databaseBytes: number,
   previous: Manifest | undefined,
   jobMinutes: number,
 ): string | undefined {
-  if (!previous || previous.totals.databaseBytes === 0) return undefined
-  const bytesPerMs = previous.totals.databaseBytes / Math.max(previous.durationsMs.total, 1)
+  if (!previous) return undefined
+  const { dump, proof } = previous.durationsMs // side by side; the total holds waiting for locks as well
+  const workMs = Math.max(dump, proof)
+  if (workMs < tellingMs || previous.totals.databaseBytes === 0) return undefined
+  const bytesPerMs = previous.totals.databaseBytes / workMs
   const expectedMs = databaseBytes / bytesPerMs
   if (expectedMs <= jobMinutes * 60_000) return undefined
   const rate = `${formatBytes(bytesPerMs * 1000)}/s`
-  return `${formatBytes(databaseBytes)} at the last backup's ${rate} take about ${formatDuration(expectedMs)}, and the job has ${jobMinutes} min: ${remedy}`
+  return `the database has ${formatBytes(databaseBytes)}: at the last backup's ${rate} that takes about ${formatDuration(expectedMs)}, and the job has ${jobMinutes} min: ${remedy}`
 }
 
 /** What is said when the time was up. */

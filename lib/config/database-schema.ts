@@ -61,7 +61,7 @@ const backup = section({
   jobMinutes: whole(1, 10_080, "a number of minutes")
     .default(120)
     .describe(
-      "How long the job may take. A database that cannot be dumped in this time is refused before the dump begins.",
+      "How long the backup of this database may take, all in all. One that cannot be done in this time at the rate of the set before is refused at once; one that is not done when the time is up is ended.",
     ),
 })
 

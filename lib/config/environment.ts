@@ -80,7 +80,7 @@ export function liveEnvironment(values: Record<string, string | undefined>, opti
   }
 }
 
-const storeKeyNames = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+const storeKeyNames = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
 const placeholderStoreUrl = "file:///placeholder"
 const storeMissing =
   "BACKUP_STORE is missing: set the repository variable to s3://bucket/prefix?endpoint=…&region=…, and give it to this step of the workflow"

@@ -15,3 +15,8 @@ export function formatBytes(bytes: number): string {
 export function formatCount(count: number | bigint): string {
   return String(count).replace(/\B(?=(\d{3})+(?!\d))/g, ",")
 }
+
+/** A number of things: `1 table`, `1,204 tables`. */
+export function formatCounted(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`
+}

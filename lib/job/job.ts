@@ -41,6 +41,8 @@ export type Job<C = unknown, O = unknown> = {
   name: string
   /** One line for the list of jobs. */
   about: string
+  /** What it means for the team while the job fails, for the message that wakes people: true of every failure that it can have. */
+  impact?: string
   /** Bad findings of an observer are about others and leave the run green; all other jobs turn red on any `fail`. */
   observer?: boolean
   /** No workflow runs it: people do. */

@@ -43,8 +43,14 @@ for (const stream of [process.stdout, process.stderr]) {
   })
 }
 
+// Where a database is and how it is spoken to is in its URL alone. node-postgres looks into these as well (PGOPTIONS, PGCLIENTENCODING, …).
+for (const name of Object.keys(process.env)) if (/^PG[A-Z]+$/.test(name)) delete process.env[name]
+
 const { argv, env, stdout, stderr } = process
-const input = { argv: argv.slice(2), env, root: process.cwd(), stdout, stderr, signal: stop.signal }
+const inActions = env.GITHUB_ACTIONS === "true"
+const actions = inActions ? (await import("../github/actions-output.ts")).actionsOutput : undefined
+const place = { env, root: process.cwd(), stdout, stderr, ...(actions && { actions }) }
+const input = { ...place, argv: argv.slice(2), signal: stop.signal }
 const exitCode = await runCommandLine(input).catch((error: unknown) => {
   endWithDefect(error)
   return 1

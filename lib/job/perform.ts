@@ -39,11 +39,9 @@ export async function perform(prepared: Prepared, surroundings: Surroundings): P
   try {
     const bounds = { what: job.name, timeoutMs: Number.POSITIVE_INFINITY, curfew, reserveMs: tellingReserveMs }
     const result = await bounded(async () => job.run(context), bounds)
-    return curfew.signal.aborted
-      ? interrupted(prepared, curfew.signal, result.findings)
-      : judged(result, job.observer ?? false)
+    return curfew.signal.aborted ? interrupted(prepared, curfew.signal, result) : judged(result, job.observer ?? false)
   } catch (error) {
-    if (curfew.signal.aborted) return interrupted(prepared, curfew.signal, [], error)
+    if (curfew.signal.aborted) return interrupted(prepared, curfew.signal, { findings: [] }, error)
     if (error instanceof ConfigError) return misconfigured(prepared, error.problems)
     return brokenJob(prepared, error, log)
   }
@@ -92,12 +90,17 @@ function brokenJob(prepared: Prepared, error: unknown, log: Log): Verdict {
   return failure("broken", prepared, text)
 }
 
-/** An interrupted job may have left work out without a word, so that whatever it returned the run is red. */
-function interrupted(prepared: Prepared, signal: AbortSignal, findings: readonly Finding[], error?: unknown): Verdict {
+/** An interrupted job may have left work out without a word, so that whatever it returned the run is red. What it did is recorded. */
+function interrupted(
+  prepared: Prepared,
+  signal: AbortSignal,
+  { findings, records = [] }: Pick<JobResult, "findings" | "records">,
+  error?: unknown,
+): Verdict {
   const reason = errorText(signal.reason)
   const text = error === undefined || errorText(error) === reason ? "" : `: ${errorText(error)}`
   const verdict = failure("broken", prepared, `ended early (${reason})${text}`)
-  return { ...verdict, findings: [...verdict.findings, ...findings] }
+  return { ...verdict, findings: [...verdict.findings, ...findings], records }
 }
 
 function failure(kind: Verdict["kind"], { name, runbook }: Prepared, detail: string): Verdict {

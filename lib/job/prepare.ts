@@ -4,8 +4,10 @@ import { pathToFileURL } from "node:url"
 import { type LiveOptions, liveEnvironment, type SecretSink } from "../config/environment.ts"
 import { parseConfig, readConfig, salvageAlerts } from "../config/load.ts"
 import { ConfigError } from "../core/config-error.ts"
+import type { ActionsOutput } from "../github/actions-output.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import { openLedger } from "../ledger/open.ts"
+import { secretParts } from "../system/secret-forms.ts"
 import { type Alerts, readAlerts } from "./alerts.ts"
 import { type Command, parseCommandLine } from "./command-line.ts"
 import { findJob } from "./find.ts"
@@ -13,7 +15,14 @@ import type { Job } from "./job.ts"
 import { type Origin, readOrigin, type Variables } from "./origin.ts"
 import { latestSlot } from "./slot.ts"
 
-export type Request = { job?: Job; name: string; argv: readonly string[]; env: Variables; root: string }
+export type Request = {
+  job?: Job
+  name: string
+  argv: readonly string[]
+  env: Variables
+  root: string
+  actions: ActionsOutput | undefined
+}
 
 /** Everything that is known before a job runs. With `problems` or `broken` it must not run; what is left out could not be read. */
 export type Prepared = {
@@ -55,7 +64,11 @@ export async function prepare(request: Request, startedAt: Date, redactor: Secre
   settings.problems.push(...originProblems)
   const now = command.now ?? startedAt
   const planned = await settings.attempt(() => plannedSlot(command, origin, now))
-  const live = { root, inActions: origin.inActions, redactor }
+  const live = {
+    root,
+    inActions: origin.inActions,
+    redactor: masked(redactor, command.json ? undefined : request.actions),
+  }
   const configured = await configure({ job, name, env, file: command.config ?? "ops.config.ts", live, settings })
   const ledger = await settings.attempt(() => openLedger(env.LEDGER?.trim() || localLedger(root)))
 
@@ -101,6 +114,24 @@ async function configure({
   const { alerts, problems } = readAlerts(ops?.alerts ?? salvageAlerts(raw) ?? {}, name, env, live)
   settings.problems.push(...environment.problems(), ...problems)
   return { app: ops?.app ?? { name: env.GITHUB_REPOSITORY ?? "app", environment: "unknown" }, config, alerts }
+}
+
+/**
+ * Every secret is hidden by GitHub as well, before anything is written: it knows those that it keeps itself, but not the password
+ * inside one. Masks are commands on stdout, so with `--json` there are none.
+ */
+function masked(redactor: SecretSink, actions: ActionsOutput | undefined): SecretSink {
+  if (!actions) return redactor
+  const known = new Set<string>()
+  return {
+    add(secret) {
+      redactor.add(secret)
+      for (const part of secretParts(secret)) {
+        if (!known.has(part)) actions.mask(part)
+        known.add(part)
+      }
+    },
+  }
 }
 
 function localLedger(root: string): string {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto"
 import type { Writable } from "node:stream"
+import type { ActionsOutput } from "../github/actions-output.ts"
 import { startTimer } from "../system/clock.ts"
 import { runProgram } from "../system/program.ts"
 import { createRedactor } from "../system/redact.ts"
@@ -22,6 +23,8 @@ export type RunInput = {
   root: string
   stdout: Writable
   stderr: Writable
+  /** Where the page of the workflow run is written; absent outside of Actions. */
+  actions?: ActionsOutput
   /** Fires when the run must end: it then takes 5 s at most. */
   signal?: AbortSignal
   clock?: () => Date
@@ -40,13 +43,13 @@ export async function runJob(input: RunInput): Promise<{ run: Run; exitCode: Exi
   const elapsedMs = startTimer()
   const redactor = createRedactor()
   const traceId = randomBytes(16).toString("hex")
-  const { stdout, stderr, env, root, argv } = input
+  const { stdout, stderr, env, root, argv, actions } = input
   const subject = "job" in input ? { job: input.job, name: input.job.name } : { name: input.name }
   const format = { format: logFormat(env), verbose: isVerbose(env), service: subject.name, traceId }
   const log = createLog({ ...format, stream: stderr, redactor, clock })
   const curfew = createCurfew(input.signal ?? new AbortController().signal, curfewMs)
 
-  const prepared = await prepare({ ...subject, argv, env, root }, startedAt, redactor)
+  const prepared = await prepare({ ...subject, argv, env, root, actions }, startedAt, redactor)
   const frame = await frameOf(prepared, root, traceId)
   const isPrivate = prepared.isUsageOnly && prepared.origin.trigger === "hand"
   const heartbeatUrl = prepared.dryRun || isPrivate ? undefined : prepared.alerts.heartbeatUrl
@@ -56,7 +59,7 @@ export async function runJob(input: RunInput): Promise<{ run: Run; exitCode: Exi
   const endedAt = new Date(prepared.now.getTime() + elapsedMs()).toISOString()
 
   const untold = redactor.value(runOf(frame, verdict, endedAt))
-  const told = isPrivate ? {} : await tellAll({ prepared, verdict, env, stderr, log, curfew, redactor }, untold)
+  const told = isPrivate ? {} : await tellAll({ prepared, verdict, env, actions, log, curfew, redactor }, untold)
   const run: Run = { ...untold, told, exitCode: exitCodeOf(verdict, told) }
   await heartbeat.end(run.exitCode === 0 ? "success" : "fail", `exit code ${run.exitCode}`)
   stdout.write(prepared.command.json ? `${JSON.stringify(run)}\n` : renderClosing(run))

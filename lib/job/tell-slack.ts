@@ -8,9 +8,8 @@ import type { Teller } from "./tell.ts"
 export type SlackContext = {
   url: string | undefined
   app: { name: string; environment: string }
-  /** What the job is there for, in its own words. */
-  about: string
-  /** With anything but `ran` the job gave no result: the error is the whole news. */
+  /** What it means that the job failed, in its own words. */
+  impact: string
   kind: Verdict["kind"]
   /** What is known of earlier runs; `undefined` when there is no history to read. */
   readPast(signal: AbortSignal): Promise<History | undefined>
@@ -41,10 +40,9 @@ function failureNotice(run: Run, context: SlackContext, past: History | undefine
     ...context.app,
     app: context.app.name,
     job: run.job,
-    findings: context.kind === "ran" ? bad : [],
+    findings: bad,
     ...(past?.failing && { since: since(past.failing) }),
-    impact: `this work is not done, or in doubt: ${context.about}`,
-    error: context.kind === "ran" ? run.summary : bad.map((finding) => finding.detail).join("; "),
+    impact: context.impact,
     lastSuccess: past?.lastSuccess ? { at: past.lastSuccess } : past ? "never" : "unknown",
     ...(run.commit && { commit: run.commit }),
     ...(run.url && { runUrl: run.url }),

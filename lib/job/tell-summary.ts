@@ -1,9 +1,9 @@
-import { appendFile, stat } from "node:fs/promises"
-import type { Writable } from "node:stream"
+import { stat } from "node:fs/promises"
 import { formatDuration } from "../core/duration.ts"
 import type { Finding } from "../core/finding.ts"
+import { escapeCell, truncateMarkdown } from "../core/markdown.ts"
 import type { Outcome } from "../core/outcome.ts"
-import { escapeCell, truncateMarkdown } from "./markdown.ts"
+import type { ActionsOutput } from "../github/actions-output.ts"
 import type { Variables } from "./origin.ts"
 import type { Run } from "./run.ts"
 import type { Teller } from "./tell.ts"
@@ -13,23 +13,21 @@ const maxSummaryBytes = 1024 * 1024
 const maxAnnotations = 10
 const maxAnnotationChars = 4096
 
+export type SummaryContext = { env: Variables; actions: ActionsOutput | undefined; json: boolean }
+
 /**
- * The step summary and the annotations of the run's page. Only inside Actions.
- *
- * Written as GitHub documents them and not with @actions/core, which takes the summary's file and stdout from the process:
- * stdout must stay free for `--json`, so the annotations go to stderr, where GitHub reads them as well.
+ * The step summary and the annotations of the run's page. Only inside Actions. With `--json` there are no annotations: the
+ * runner reads them from stdout, which then is one JSON document and nothing else.
  */
-export function summaryTeller(env: Variables, stderr: Writable): Teller {
+export function summaryTeller({ env, actions, json }: SummaryContext): Teller {
   return {
     name: "summary",
     timeoutMs: 10_000,
     async tell({ run, page }) {
-      if (env.GITHUB_ACTIONS !== "true") return "skipped (not in Actions)"
-      for (const line of renderAnnotations(run)) stderr.write(`${line}\n`)
-      const file = env.GITHUB_STEP_SUMMARY
-      if (!file) throw new Error("GITHUB_STEP_SUMMARY is missing: the runner sets it for every step")
-      const usedBytes = (await stat(file).catch(ignoreMissing))?.size ?? 0
-      await appendFile(file, truncateMarkdown(renderSummary(run, page), maxSummaryBytes - usedBytes))
+      if (!actions) return "skipped (not in Actions)"
+      for (const { kind, title, text } of json ? [] : annotationsOf(run)) actions.annotate(kind, title, text)
+      const usedBytes = (await stat(env.GITHUB_STEP_SUMMARY ?? "").catch(ignoreMissing))?.size ?? 0
+      await actions.appendSummary(truncateMarkdown(renderSummary(run, page), maxSummaryBytes - usedBytes))
       return "done"
     },
   }
@@ -66,33 +64,27 @@ function footer(run: Run): string {
   return `<sub>${facts.map(escapeCell).join(" · ")}</sub>`
 }
 
-/** Workflow commands, one line each; an annotation for each bad finding as far as GitHub shows them. */
-export function renderAnnotations(run: Run): string[] {
+export type Annotation = { kind: "error" | "warning"; title: string; text: string }
+
+/** A note for each bad finding, as far as GitHub shows them. */
+export function annotationsOf(run: Run): Annotation[] {
   const kinds = [
     ["fail", "error"],
     ["warn", "warning"],
   ] as const
-  return kinds.flatMap(([outcome, command]) => {
+  return kinds.flatMap(([outcome, kind]) => {
     const findings = run.findings.filter((finding) => finding.outcome === outcome)
     return findings.slice(0, maxAnnotations).map((finding, index) => {
       const unseen = index === maxAnnotations - 1 ? findings.length - maxAnnotations : 0
       const more = unseen > 0 ? ` (and ${unseen} more in the summary)` : ""
       const text = finding.detail.slice(0, maxAnnotationChars - more.length) + more
-      return `::${command} title=${escapeProperty(`${run.job}: ${finding.subject}`)}::${escapeData(text)}`
+      return { kind, title: `${run.job}: ${finding.subject}`, text }
     })
   })
 }
 
 function worstFirst(findings: readonly Finding[]): Finding[] {
   return findings.toSorted((a, b) => outcomeOrder.indexOf(a.outcome) - outcomeOrder.indexOf(b.outcome))
-}
-
-function escapeData(text: string): string {
-  return text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A")
-}
-
-function escapeProperty(text: string): string {
-  return escapeData(text).replaceAll(":", "%3A").replaceAll(",", "%2C")
 }
 
 function ignoreMissing(error: unknown): undefined {

@@ -1,6 +1,6 @@
-import type { Writable } from "node:stream"
 import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
+import type { ActionsOutput } from "../github/actions-output.ts"
 import type { Redactor } from "../system/redact.ts"
 import { bounded, type Curfew } from "./curfew.ts"
 import type { Variables } from "./origin.ts"
@@ -18,7 +18,7 @@ export type Scene = {
   prepared: Prepared
   verdict: Verdict
   env: Variables
-  stderr: Writable
+  actions: ActionsOutput | undefined
   log: Log
   curfew: Curfew
   redactor: Redactor
@@ -29,11 +29,12 @@ export type Scene = {
  * `run` has passed the redaction; the rest of what is told passes it here.
  */
 export async function tellAll(scene: Scene, run: Run): Promise<Run["told"]> {
-  const { prepared, verdict, env, stderr, redactor } = scene
+  const { prepared, verdict, redactor } = scene
+  const { json } = prepared.command
   const records = redactor.value(verdict.records ?? [])
   const telling: Telling = { run, records, page: verdict.page && redactor.text(verdict.page) }
   const [summary, slack] = await Promise.all([
-    tell(summaryTeller(env, stderr), telling, { ...scene, reserveMs: 500 }),
+    tell(summaryTeller({ ...scene, json }), telling, { ...scene, reserveMs: 500 }),
     tell(slackTeller(slackContext(scene)), telling, { ...scene, reserveMs: 500 }),
   ])
   const told = redactor.value({ summary, slack })
@@ -47,12 +48,16 @@ export async function tellAll(scene: Scene, run: Run): Promise<Run["told"]> {
 }
 
 function slackContext({ prepared, verdict, log, curfew }: Scene): SlackContext {
-  const { alerts, app, job, origin } = prepared
+  const { alerts, app, origin } = prepared
   return {
-    ...{ url: alerts.slackUrl, app, about: job?.about ?? prepared.name, kind: verdict.kind },
+    ...{ url: alerts.slackUrl, app, impact: impactOf(prepared), kind: verdict.kind },
     readPast: () => readPast(prepared, log, curfew),
     runbookAddress: (name) => `${origin.filesUrl ? `${origin.filesUrl}/` : ""}docs/runbooks/${name}.md`,
   }
+}
+
+function impactOf({ job, name }: Prepared): string {
+  return job?.impact ?? `this work is not done, or in doubt: ${job?.about ?? name}`
 }
 
 /**

@@ -8,13 +8,12 @@ export type FailureNotice = {
   app: string
   environment: string
   job: string
-  /** The bad findings, worst first. */
+  /** What is bad, worst first: the job itself (`job/<name>`), or what it saw. Each detail becomes one short line. */
   findings: readonly Finding[]
   /** Since when it fails, in words, such as `2026-03-01 03:17 UTC (3 runs)`; left out when it is the first time or unknown. */
   since?: string
   /** What it means for the team as long as nothing is done, in the job's own words. */
   impact: string
-  error: string
   lastSuccess: { at: Date } | "unknown" | "never"
   commit?: string
   runUrl?: string
@@ -25,29 +24,49 @@ export type FailureNotice = {
   now: Date
 }
 
-const maxFindings = 5
+const maxErrors = 5
+const maxErrorChars = 240
 
 /** The message for a failed run. Pure. Every word that people read about a failure is in this file. */
 export function renderFailure(notice: FailureNotice): SlackMessage {
   const title = `${notice.job} failed: ${notice.app} (${notice.environment})`
+  const error = shortError(notice.findings[0]?.detail ?? "")
   return {
-    text: escapeSlack(`${title}. ${oneLine(notice.error)}. First action: ${oneLine(notice.firstAction)}`),
+    text: escapeSlack([title, error, `First action: ${oneLine(notice.firstAction)}`].filter(Boolean).join(". ")),
     blocks: [
       header(truncateSlack(escapeSlack(oneLine(title)), 150)),
-      section([...what(notice), ...since(notice), label("Impact", notice.impact)].join("\n")),
-      section(`*Error*  ${codeSpan(notice.error, 1000)}`),
-      section([label("First action", notice.firstAction), ...runbook(notice)].join("\n")),
+      section([...errors(notice), ...since(notice), label("Impact", notice.impact)].join("\n")),
+      section(
+        [
+          label("Last success", lastSuccess(notice)),
+          label("First action", notice.firstAction),
+          ...runbook(notice),
+        ].join("\n"),
+      ),
       context(footer(notice).join("  ·  ")),
     ],
   }
 }
 
-function what({ findings, job, slot }: FailureNotice): string[] {
-  if (findings.length === 0) return [label("What", `${job} did not do its work of ${formatTime(slot)}`)]
-  const shown = findings.slice(0, maxFindings)
-  const lines = shown.map(({ subject, detail }) => label("What", `${subject}: ${detail}`, 400))
-  const more = findings.length - shown.length
+/** What failed, each with its errors. */
+function errors(notice: FailureNotice): string[] {
+  const shown = notice.findings.slice(0, maxErrors)
+  const lines = shown.flatMap((finding, index) => [
+    ...(shown[index - 1]?.subject === finding.subject ? [] : [label("What", what(finding, notice), 200)]),
+    `*Error*  ${codeSpan(shortError(finding.detail), maxErrorChars)}`,
+  ])
+  const more = notice.findings.length - shown.length
   return more > 0 ? [...lines, `and ${more} more`] : lines
+}
+
+function what({ subject }: Finding, { job, slot }: FailureNotice): string {
+  return subject === `job/${job}` ? `${job} did not do its work of ${formatTime(slot)}` : subject
+}
+
+/** An error in one short line: of a hash, its first digits are enough to compare. */
+function shortError(text: string): string {
+  const line = oneLine(text).replace(/\b([0-9a-f]{8})[0-9a-f]{24,}\b/gi, "$1…")
+  return line.length <= maxErrorChars ? line : `${line.slice(0, maxErrorChars - 1).trimEnd()}…`
 }
 
 function since({ since }: FailureNotice): string[] {
@@ -62,7 +81,7 @@ function runbook({ runbook }: FailureNotice): string[] {
 }
 
 function footer(notice: FailureNotice): string[] {
-  const parts = [`last success: ${lastSuccess(notice)}`, `slot ${formatTime(notice.slot)}`]
+  const parts = [`slot ${formatTime(notice.slot)}`]
   if (notice.commit) parts.push(`commit ${codeSpan(notice.commit.slice(0, 12), 20)}`)
   if (notice.runUrl) parts.push(slackLink(notice.runUrl, "open the run"))
   return parts

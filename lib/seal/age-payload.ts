@@ -12,7 +12,7 @@ const maxChunks = 2 ** 48
  * Encrypts the payload of an age file: what follows the header (https://c2sp.org/age, "Payload"). The caller writes what `start`, `seal`
  * and `finish` return, in order. The last chunk comes from `finish` alone: without it nobody can open the file to its end.
  */
-export type PayloadSealer = { start(): Uint8Array; seal(bytes: Uint8Array): Uint8Array[]; finish(): Uint8Array }
+export type PayloadSealer = { start(): Uint8Array; seal(bytes: Uint8Array): Uint8Array; finish(): Uint8Array }
 
 export function payloadSealer(fileKey: Uint8Array): PayloadSealer {
   const nonce = randomBytes(nonceBytes)
@@ -25,9 +25,9 @@ export function payloadSealer(fileKey: Uint8Array): PayloadSealer {
       queue.push(bytes)
       const chunks: Uint8Array[] = []
       while (queue.size > chunkBytes) chunks.push(...sealChunk(key, counter++, false, queue.take(chunkBytes)))
-      return chunks
+      return joined(chunks)
     },
-    finish: () => Buffer.concat(sealChunk(key, counter, true, queue.take(queue.size))),
+    finish: () => joined(sealChunk(key, counter, true, queue.take(queue.size))),
   }
 }
 
@@ -37,8 +37,8 @@ export function payloadSize(plainBytes: number): number {
 }
 
 /**
- * Decrypts a payload. Each chunk that `open` returns is authentic, but only `finish` tells that the end was not cut off and that
- * nothing was added. Both throw when the payload is not what was sealed with this file key.
+ * Decrypts a payload. Each chunk that `open` gives is authentic, but only `finish` tells that the end was not cut off. Both throw when
+ * the payload is not what was sealed with this file key.
  */
 export type PayloadOpener = { open(bytes: Uint8Array): Iterable<Uint8Array>; finish(): Uint8Array }
 
@@ -46,21 +46,31 @@ export function payloadOpener(fileKey: Uint8Array): PayloadOpener {
   const queue = byteQueue()
   let key: Uint8Array | undefined
   let counter = 0
-  return {
-    *open(bytes) {
-      queue.push(bytes)
-      if (!key && queue.size >= nonceBytes) key = payloadKey(fileKey, queue.take(nonceBytes))
-      // One byte more than a chunk shows that it is not the last one.
-      while (key && queue.size > sealedChunkBytes)
-        yield openOrExplain(key, counter++, false, queue.take(sealedChunkBytes))
-    },
-    finish() {
-      if (!key || queue.size < tagBytes) throw new Error("the sealed data is cut off: it ends before its last chunk")
-      const chunk = openOrExplain(key, counter, true, queue.take(queue.size))
-      if (chunk.length === 0 && counter > 0) throw new Error("the sealed data is malformed: its last chunk is empty")
-      return chunk
-    },
+  let hasEnded = false
+
+  function* open(bytes: Uint8Array): Generator<Uint8Array> {
+    queue.push(bytes)
+    if (!key && queue.size >= nonceBytes) key = payloadKey(fileKey, queue.take(nonceBytes))
+    while (key && queue.size >= sealedChunkBytes && !hasEnded) {
+      const sealed = queue.take(sealedChunkBytes)
+      const chunk = openChunk(key, counter, false, sealed)
+      hasEnded = chunk === undefined
+      yield chunk ?? openChunk(key, counter, true, sealed) ?? damaged(counter)
+      counter++
+    }
+    if (hasEnded && queue.size > 0) throw new Error("the sealed data goes on after its end: something was added to it")
   }
+
+  function finish(): Uint8Array {
+    if (hasEnded) return new Uint8Array()
+    if (!key || queue.size < tagBytes) throw new Error("the sealed data is cut off: its last chunk is missing")
+    const sealed = queue.take(queue.size)
+    const chunk = openChunk(key, counter, true, sealed) ?? damaged(counter)
+    if (chunk.length === 0 && counter > 0) throw new Error("the sealed data is malformed: its last chunk is empty")
+    return chunk
+  }
+
+  return { open, finish }
 }
 
 /** Nonce of a chunk: 11 bytes of counter, big-endian, and one that is 1 for the last chunk. Refuses to count further than 2^48. */
@@ -83,6 +93,15 @@ function sealChunk(key: Uint8Array, counter: number, isLast: boolean, chunk: Uin
   return [sealed, cipher.getAuthTag()]
 }
 
+/** One piece of the cipher's own output, which is freed at once: much work for the garbage collector, and nobody else holds it. */
+function joined(parts: Uint8Array[]): Uint8Array {
+  const whole = Buffer.concat(parts)
+  for (const { buffer, length } of parts) {
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === length) buffer.transfer(0)
+  }
+  return whole
+}
+
 /** The chunk's plain bytes, or `undefined` when it is not authentic. */
 function openChunk(key: Uint8Array, counter: number, isLast: boolean, sealed: Uint8Array): Uint8Array | undefined {
   const decipher = createDecipheriv(algorithm, key, chunkNonce(counter, isLast), { authTagLength: tagBytes })
@@ -96,17 +115,8 @@ function openChunk(key: Uint8Array, counter: number, isLast: boolean, sealed: Ui
   return chunk
 }
 
-function openOrExplain(key: Uint8Array, counter: number, isLast: boolean, sealed: Uint8Array): Uint8Array {
-  const chunk = openChunk(key, counter, isLast, sealed)
-  if (chunk) return chunk
-  if (openChunk(key, counter, !isLast, sealed)) {
-    throw new Error(
-      isLast
-        ? "the sealed data is cut off: its last chunk is missing"
-        : "the sealed data goes on after its last chunk: something was added to it",
-    )
-  }
-  const position = counter * sealedChunkBytes
+function damaged(counter: number): never {
+  const position = nonceBytes + counter * sealedChunkBytes
   throw new Error(
     `the sealed data is damaged or cut off: chunk ${counter}, at byte ${position} of the payload, is not authentic`,
   )

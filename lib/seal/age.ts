@@ -17,7 +17,7 @@ export async function* encryptAge(
   let sealedBytes = start.length
   for await (const chunk of chunks) {
     plainBytes += chunk.length
-    const sealed = Buffer.concat(payload.seal(chunk))
+    const sealed = payload.seal(chunk)
     sealedBytes += sealed.length
     if (sealed.length > 0) yield sealed
   }

@@ -16,7 +16,7 @@ export type Counts = {
 }
 
 const defaultLevel = 3
-const bufferBytes = 1024 * 1024
+const bufferBytes = 256 * 1024
 
 /**
  * Plain bytes -> zstd -> age. The last chunk of `sealed`, without which nobody can open it to its end, comes after `source` has ended
@@ -114,7 +114,10 @@ function through(
   source: Readable,
   transform: (chunks: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>,
 ): Readable {
-  return pipeline(source, transform, new PassThrough({ highWaterMark: bufferBytes }), failedAlready)
+  const output = new PassThrough({ highWaterMark: bufferBytes })
+  // A pipeline that waits for its source does not see that its last stream is gone.
+  output.once("close", () => source.destroy())
+  return pipeline(source, transform, output, failedAlready)
 }
 
 /** A pipeline's failure reaches whoever reads its last stream, which it has destroyed with the error. */

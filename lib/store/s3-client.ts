@@ -6,7 +6,7 @@ export type S3Credentials = { accessKeyId: string; secretAccessKey: string; sess
 export type S3Limits = {
   /** Without them the SDK's own chain looks: environment, profile, role of the runner. */
   credentials?: S3Credentials
-  /** How often a request is sent in all when the answer is 500, 502, 503, 504, a throttling, or a broken connection. Default 10: about half a minute. */
+  /** How often a request is sent in all when the answer is 500, 502, 503, 504, a throttling, or a broken connection. Default 10: within about a minute. */
   attempts?: number
   /** How long a connection may be silent. Default 2 minutes. */
   idleMs?: number

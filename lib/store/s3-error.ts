@@ -5,6 +5,7 @@ import type { S3Address } from "./store-url.ts"
 export const operations = {
   store: "s3:PutObject",
   "store and lock": "s3:PutObject and s3:PutObjectRetention, and the bucket object lock switched on",
+  lock: "s3:PutObjectRetention, and the bucket object lock switched on",
   read: "s3:GetObject",
   "look at": "s3:GetObject, and s3:ListBucket to tell a missing object from a forbidden one",
   list: "s3:ListBucket",

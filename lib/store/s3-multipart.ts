@@ -35,9 +35,9 @@ export async function putParts(upload: Upload, first: Uint8Array, fill: Fill): P
       throw storeFailure(upload, error)
     })
   } catch (error) {
-    await giveUp(upload, UploadId, error)
+    const left = await giveUp(upload, UploadId)
     if (isCompleting && (await isPublished(upload))) return
-    throw error
+    throw left === undefined ? error : new Error(`${errorText(error)}; ${left}`, { cause: error })
   }
 }
 
@@ -117,10 +117,11 @@ function tooLong({ key, bucket }: Upload, partBytes: number): Error {
   )
 }
 
-async function giveUp(upload: Upload, uploadId: string, error: unknown): Promise<void> {
-  const limit = AbortSignal.timeout(upload.options.signal?.aborted ? hurriedCleanUpMs : cleanUpMs)
-  await endUpload(upload.bucket, upload.key, uploadId, limit).catch((cause) => {
-    const left = `its unfinished upload stays until a sweep removes it (${errorText(cause)})`
-    throw new Error(`${errorText(error)}; ${left}`, { cause: error })
-  })
+/** Ends the upload. Where that is not possible, says what stays behind. */
+async function giveUp({ bucket, key, options }: Upload, uploadId: string): Promise<string | undefined> {
+  const limit = AbortSignal.timeout(options.signal?.aborted ? hurriedCleanUpMs : cleanUpMs)
+  return endUpload(bucket, key, uploadId, limit).then(
+    () => undefined,
+    (error) => `its unfinished upload stays until a sweep removes it (${errorText(error)})`,
+  )
 }

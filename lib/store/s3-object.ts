@@ -1,4 +1,9 @@
-import { HeadObjectCommand, PutObjectCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3"
+import {
+  HeadObjectCommand,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  PutObjectRetentionCommand,
+} from "@aws-sdk/client-s3"
 import { formatCount } from "../core/size.ts"
 import type { Bucket } from "./s3-client.ts"
 import { isUnclear, s3Failure } from "./s3-error.ts"
@@ -15,6 +20,8 @@ export type Upload = {
   signal: AbortSignal
 }
 
+/** Who may bypass it needs a right of its own, and a retention time set by mistake can be corrected: `COMPLIANCE` binds the owner too. */
+const lockMode = "GOVERNANCE"
 const idHeader = "nightshift-upload"
 const lookMs = 30_000
 /** A stopped run has five seconds to clean up. */
@@ -40,7 +47,7 @@ export function objectSettings({
     ...(address.encryption && { ServerSideEncryption: address.encryption }),
     ...(address.kmsKeyId !== undefined && { SSEKMSKeyId: address.kmsKeyId }),
     ...(options.retainUntil && {
-      ObjectLockMode: "GOVERNANCE",
+      ObjectLockMode: lockMode,
       ObjectLockRetainUntilDate: options.retainUntil,
       ...checksumOf(options),
     }),
@@ -78,15 +85,30 @@ export async function isPublished(upload: Upload): Promise<boolean> {
   )
 }
 
-/** Throws unless the stored object has the size of what was sent. */
+/** Throws unless the stored object has the size of what was sent, and is locked where that was asked for. */
 export async function checkPublished(upload: Upload, sizeBytes: number): Promise<void> {
   const { client, address } = upload.bucket
   const found = await client.send(new HeadObjectCommand(placeOf(upload))).catch((error) => {
     throw s3Failure(error, "look at", upload.key, address)
   })
-  if (found.ContentLength === sizeBytes) return
-  const sizes = `${formatCount(sizeBytes)} bytes were sent and ${formatCount(found.ContentLength ?? 0)} are there`
-  throw new Error(
-    `${upload.key} in ${address.name} is not what was stored: ${sizes}: does another run write the same key?`,
-  )
+  if (found.ContentLength !== sizeBytes) {
+    const sizes = `${formatCount(sizeBytes)} bytes were sent and ${formatCount(found.ContentLength ?? 0)} are there`
+    throw new Error(
+      `${upload.key} in ${address.name} is not what was stored: ${sizes}: does another run write the same key?`,
+    )
+  }
+  if (upload.options.retainUntil && !found.ObjectLockRetainUntilDate) await lock(upload, found.VersionId)
+}
+
+/** For servers that forget the lock of a multipart upload (Ceph 16 does), or do not tell it: asking again changes nothing. */
+async function lock(upload: Upload, VersionId: string | undefined): Promise<void> {
+  const command = new PutObjectRetentionCommand({
+    ...placeOf(upload),
+    ...checksumOf(upload.options),
+    VersionId,
+    Retention: { Mode: lockMode, RetainUntilDate: upload.options.retainUntil },
+  })
+  await upload.bucket.client.send(command).catch((error) => {
+    throw s3Failure(error, "lock", upload.key, upload.bucket.address)
+  })
 }

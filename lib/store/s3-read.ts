@@ -63,6 +63,7 @@ function resumable(first: Download, resume: (at: number) => Promise<Download>, s
       if (!("broken" in read) && !read.done) {
         fruitless = 0
         at += read.value.length
+        if (at > first.end) throw new Error(`cannot read ${name}: it sends more bytes than it said`)
         return read.value
       }
       stop.throwIfAborted()
@@ -101,24 +102,29 @@ async function download(
     ...(etag !== undefined && { IfMatch: etag }),
   })
   try {
-    return downloadOf(await client.send(command, { abortSignal: signal }), range)
+    const found = downloadOf(await client.send(command, { abortSignal: signal }), range)
+    if (etag === undefined || found.etag === etag) return found
+    found.body.destroy() // a server that does not know If-Match
   } catch (error) {
     const answer = answerOf(error)
     if (answer?.code === "NoSuchKey") throw new ObjectMissing(key, address.name)
-    if (answer?.status === 412)
-      throw new Error(`${key} in ${address.name} was replaced while it was read: start again`, { cause: error })
+    if (answer?.status === 412) throw replaced(key, address.name, error)
     throw s3Failure(error, "read", key, address)
   }
+  throw replaced(key, address.name)
+}
+
+function replaced(key: string, store: string, cause?: unknown): Error {
+  return new Error(`${key} in ${store} was replaced while it was read: start again`, { cause })
 }
 
 function downloadOf(answer: GetObjectCommandOutput, range: ByteRange | undefined): Download {
-  const { Body: body, ContentLength: sizeBytes, ContentRange: told, ETag: etag } = answer
+  const { Body: body, ContentLength: sizeBytes, ContentRange: told = "", ETag: etag } = answer
   if (!(body instanceof Readable)) throw new Error("the answer has no body")
   if (sizeBytes === undefined) throw new Error("the answer does not say how long it is")
-  const start = range?.start ?? 0
-  if (range && !told?.startsWith(`bytes ${start}-`)) {
-    body.destroy()
-    throw new Error(`bytes from ${start} were asked for, and the answer holds ${told ?? "the whole object"}`)
-  }
-  return { body, start, end: start + sizeBytes, etag }
+  if (!range) return { body, start: 0, end: sizeBytes, etag }
+  const total = new RegExp(`^bytes ${range.start}-\\d+/(\\d+)$`).exec(told)?.[1]
+  if (total !== undefined) return { body, start: range.start, end: Math.min(range.end, Number(total)), etag }
+  body.destroy()
+  throw new Error(`bytes from ${range.start} were asked for, and the answer holds ${told || "the whole object"}`)
 }

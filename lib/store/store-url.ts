@@ -65,7 +65,7 @@ function s3Address(url: URL, text: string, bad: Complain): S3Address {
   const encryption = encryptionOf(settings, bad)
   return {
     kind: "s3",
-    name: text,
+    name: decoded(text) ?? text,
     bucket: url.hostname,
     prefix: prefixOf(text, bad),
     ...endpoint,

@@ -1,4 +1,4 @@
-import { Agent, buildConnector, request } from "undici"
+import type { Agent } from "undici"
 import { ConfigError } from "../core/config-error.ts"
 import { formatDuration } from "../core/duration.ts"
 import { formatBytes } from "../core/size.ts"
@@ -62,11 +62,12 @@ export async function httpRequest(options: HttpRequest): Promise<HttpResponse> {
   const elapsed = startTimer()
   const timeout = AbortSignal.timeout(timeoutMs)
   let phase: HttpPhase = "connect"
-  const agent = agentThatTells(options.connectTimeoutMs ?? timeoutMs, () => {
+  const undici = await import("undici") // here, since most runs send nothing and loading it takes longer than starting Node
+  const agent = agentThatTells(undici, options.connectTimeoutMs ?? timeoutMs, () => {
     phase = "answer"
   })
   try {
-    const response = await request(withoutUser(url), {
+    const response = await undici.request(withoutUser(url), {
       method: options.method ?? "GET",
       headers: { ...authorization(url), ...options.headers },
       body: options.body,
@@ -105,9 +106,9 @@ function isHttp(url: URL): boolean {
   return (url.protocol === "https:" || url.protocol === "http:") && url.hostname !== ""
 }
 
-function agentThatTells(connectTimeoutMs: number, connected: () => void): Agent {
-  const connect = buildConnector({ timeout: connectTimeoutMs })
-  return new Agent({
+function agentThatTells(undici: typeof import("undici"), connectTimeoutMs: number, connected: () => void): Agent {
+  const connect = undici.buildConnector({ timeout: connectTimeoutMs })
+  return new undici.Agent({
     connect: (options, callback) =>
       connect(options, (...result) => {
         if (result[0] === null) connected()

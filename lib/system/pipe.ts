@@ -10,11 +10,12 @@ export type Pipe = {
   readonly writeFd: number
   /** Closes this process's own copy: call it as soon as the program was started, else `output` never ends. Safe to call twice. */
   closeWriteEnd(): void
-  /** What is written, in blocks of 1 MiB. Ends when every copy of the write end is closed; destroying it closes both ends. */
+  /** What is written, in blocks of 512 KiB. Ends when every copy of the write end is closed; destroying it closes both ends. */
   readonly output: Readable
 }
 
-const blockBytes = 1024 * 1024
+const blockBytes = 512 * 1024
+const ownBlocks = new WeakSet<ArrayBufferLike>()
 
 /**
  * A kernel pipe between a program and this process. The pipes that Node makes for a child are pairs of sockets, and programs such as
@@ -36,6 +37,17 @@ export async function openPipe(): Promise<Pipe> {
   return { writeFd, closeWriteEnd, output }
 }
 
+/**
+ * Frees a whole block of a pipe's output at once, for who has read it and passed it to nobody: left to the garbage collector, the blocks
+ * of a large stream cost a sixth of this process's time. Does nothing for bytes from elsewhere and for parts of blocks. Whoever reads
+ * freed bytes all the same finds none, never others.
+ */
+export function freeBlock(bytes: Uint8Array): void {
+  const { buffer } = bytes
+  if (bytes.length < blockBytes || !ownBlocks.has(buffer) || !(buffer instanceof ArrayBuffer)) return
+  buffer.transfer(0)
+}
+
 /** Opening one end of a FIFO waits for the other; opening both at once does not. */
 function openEnds(path: string): { readFd: number; writeFd: number } {
   const both = openSync(path, constants.O_RDWR)
@@ -51,7 +63,7 @@ function openEnds(path: string): { readFd: number; writeFd: number } {
 
 /** Reads straight into blocks and hands them on when they are full, so that no byte is copied and consumers wake rarely. */
 function readBlocks(fd: number): Readable {
-  let block = Buffer.allocUnsafeSlow(blockBytes)
+  let block = newBlock()
   let used = 0
   const output = new Readable({
     highWaterMark: 2 * blockBytes,
@@ -79,8 +91,14 @@ function readBlocks(fd: number): Readable {
     used += bytes
     if (used < blockBytes) return true
     const full = block
-    block = Buffer.allocUnsafeSlow(blockBytes)
+    block = newBlock()
     used = 0
     return output.push(full)
   }
+}
+
+function newBlock(): Buffer {
+  const block = Buffer.allocUnsafeSlow(blockBytes)
+  ownBlocks.add(block.buffer)
+  return block
 }

@@ -128,6 +128,7 @@ async function killProgram(
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   child.kill(signal)
   const timer = setTimeout(() => child.kill("SIGKILL"), graceMs)
+  // That it could not be started is told by `exited`.
   await gone.catch(() => undefined).finally(() => clearTimeout(timer))
 }
 

@@ -7,11 +7,15 @@ const minLength = 6
  */
 export function secretForms(secret: string): string[] {
   const forms = new Set<string>()
-  for (const part of partsOf(secret)) {
-    if (part.length < minLength || /^\**$/.test(part)) continue
+  for (const part of secretParts(secret)) {
     for (const form of encodingsOf(part.toWellFormed())) if (form.length >= minLength) forms.add(form)
   }
   return [...forms]
+}
+
+/** What must be hidden, as it is: the secret, its lines and the secret parts inside it, without what is too short. */
+export function secretParts(secret: string): string[] {
+  return [...new Set(partsOf(secret))].filter((part) => part.length >= minLength && !/^\**$/.test(part))
 }
 
 function* partsOf(secret: string): Generator<string> {

@@ -17,6 +17,8 @@ export const secretPatterns: readonly RegExp[] = [
   /xox[abeposr]-[A-Za-z0-9-]{10,}/dg,
   // libpq's keyword strings and environment, quoted with ' or not
   /(?:password|passwd)\s*=\s*'(?<secret>(?:[^'"\\]|\\.)+)'/dgi,
+  // as SQL writes it: OPTIONS (password '…') of a user mapping, ALTER ROLE … PASSWORD '…'
+  /(?:password|passwd)\s+'(?<secret>(?:[^'"\\]|''|\\.)+)'/dgi,
   /(?:password|passwd)\s*=\s*(?!')(?<secret>(?:[^\s"\\]|\\[\\' ])+)/dgi,
   /(?:password|passwd)\\?"\s*:\s*\\?"(?<secret>(?:[^"\\]|\\[^"])+)/dgi,
   /authorization\\?["']?\s*[:=,]\s*\\?["']?(?:(?:basic|bearer|token|digest)\s+(?<secret>[^\s"'\\,;]+)|(?<secret>[^\s"'\\,;]{20,}))/dgi,

@@ -11,7 +11,9 @@ describe("restore-test", () => {
   })
 
   it("proves a backup", async () => {
-    const night = await setup({ sql: "create table notes (id int primary key, body text); insert into notes select i, 'note ' || i from generate_series(1, 500) i" })
+    const night = await setup({
+      sql: "create table notes (id int primary key, body text); insert into notes select i, 'note ' || i from generate_series(1, 500) i",
+    })
     const backup = await night.run("backup", "2026-03-01T03:17:00Z")
     expect(backup.run.findings, backup.stderr).toMatchObject([{ outcome: "ok" }, { outcome: "warn" }])
     const { run, exitCode, stderr } = await night.run("restore-test", "2026-03-01T04:17:00Z")

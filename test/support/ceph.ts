@@ -7,7 +7,7 @@ import { type RunningProgram, runProgram, startProgram } from "../../lib/system/
 import { makeTempDir, removeTempDir } from "../../lib/system/temp.ts"
 import type { S3Coordinates } from "./s3-server.ts"
 
-const stepTimeoutMs = 20_000
+const stepTimeoutMs = 15_000
 const attempts = 3
 const keys = { accessKeyId: "NIGHTSHIFTTEST", secretAccessKey: "nightshift-test-secret" }
 
@@ -29,6 +29,7 @@ export async function startCeph(): Promise<Ceph> {
     try {
       return { coordinates: await startCluster(dir, daemons), stop }
     } catch (error) {
+      console.error(error)
       errors.push(error) // most likely a port was taken in between: the next attempt has others
       await stop()
     }
@@ -48,7 +49,7 @@ async function startCluster(dir: string, daemons: RunningProgram[]): Promise<S3C
     await writeFile(join(dir, `${name}.pid`), `${daemon.pid}\n`)
   }
 
-  await writeFile(config, cephConfig(dir, clusterId, monitorPort, gatewayPort))
+  await writeFile(config, cephConfig(dir, clusterId, gatewayPort))
   for (const folder of ["mon", "osd", "rgw"]) await mkdir(join(dir, folder))
   const map = join(dir, "monmap")
   await runProgram(
@@ -59,21 +60,11 @@ async function startCluster(dir: string, daemons: RunningProgram[]): Promise<S3C
   await run("ceph-mon", "--mkfs", "-i", "a", "--monmap", map)
   await start("mon", "ceph-mon", "-i", "a")
   await run("ceph", "osd", "new", diskId, "0")
+  await run("ceph", "osd", "crush", "add", "osd.0", "1", "root=default")
   await run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", diskId)
   await start("osd", "ceph-osd", "-i", "0")
-  await run(
-    "radosgw-admin",
-    "user",
-    "create",
-    "--uid",
-    "test",
-    "--display-name",
-    "test",
-    "--access-key",
-    keys.accessKeyId,
-    "--secret-key",
-    keys.secretAccessKey,
-  )
+  const access = `--access-key ${keys.accessKeyId} --secret-key ${keys.secretAccessKey}`
+  await run("radosgw-admin", ...`user create --uid test --display-name test ${access}`.split(" "))
   await start("rgw", "radosgw", "-n", "client.rgw.test")
   const endpoint = `http://127.0.0.1:${gatewayPort}`
   await untilAnswers(endpoint)
@@ -105,11 +96,14 @@ async function untilAnswers(endpoint: string): Promise<void> {
   throw new Error(`nothing answers at ${endpoint}`, { cause: reason })
 }
 
-/** A change of the cluster's map is agreed on at once (paxos intervals): with the defaults each of eleven takes a second. */
-function cephConfig(dir: string, clusterId: string, monitorPort: number, gatewayPort: number): string {
+/**
+ * A change of the cluster's map is agreed on at once (paxos intervals): with the defaults each of eleven takes a second. The storage daemon
+ * does not place itself (`on start = false`): its question may reach the monitor too early, and then it ends itself.
+ */
+function cephConfig(dir: string, clusterId: string, gatewayPort: number): string {
   return `[global]
 fsid = ${clusterId}
-mon host = [v1:127.0.0.1:${monitorPort}]
+monmap = ${dir}/monmap
 mon initial members = a
 auth cluster required = none
 auth service required = none
@@ -137,11 +131,15 @@ mon cluster log to file = false
 mon data = ${dir}/mon
 osd data = ${dir}/osd
 osd objectstore = memstore
-memstore device bytes = 4294967296
-osd op num shards = 2
+memstore device bytes = 8589934592
+osd class update on start = false
+osd crush update on start = false
 rgw data = ${dir}/rgw
-rgw frontends = beast endpoint=127.0.0.1:${gatewayPort}
+rgw frontends = beast endpoint=127.0.0.1:${gatewayPort} tcp_nodelay=1
+rgw override bucket index max shards = 1
 rgw thread pool size = 32
+rgw gc obj min wait = 1
+rgw gc processor period = 2
 rgw run sync thread = false
 `
 }

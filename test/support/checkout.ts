@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { Writable } from "node:stream"
 import { pathToFileURL } from "node:url"
+import type { ActionsOutput } from "../../lib/github/actions-output.ts"
 import type { Job } from "../../lib/job/job.ts"
 import type { Run } from "../../lib/job/run.ts"
 import { runJob } from "../../lib/job/runner.ts"
@@ -17,7 +18,13 @@ export function moduleUrl(path: string): string {
 /** What a run came to, and everything it wrote. */
 export type Outcome = { run: Run; exitCode: number; stdout: string; stderr: string }
 
-export type RunOptions = { argv?: string[]; env?: Record<string, string>; signal?: AbortSignal; now?: string }
+export type RunOptions = {
+  argv?: string[]
+  env?: Record<string, string>
+  signal?: AbortSignal
+  now?: string
+  actions?: ActionsOutput
+}
 
 export type Checkout = AsyncDisposable & {
   dir: string
@@ -73,14 +80,15 @@ export function jsonLines(text: string): unknown[] {
 async function run(
   root: string,
   job: string | Job,
-  { argv = [], env = {}, signal, now }: RunOptions = {},
+  { argv = [], env = {}, signal, now, actions }: RunOptions = {},
 ): Promise<Outcome> {
   const stdout = collector()
   const stderr = collector()
   const subject = typeof job === "string" ? { name: job } : { job }
   const args = now ? [...argv, "--now", now] : argv
   const streams = { stdout: stdout.stream, stderr: stderr.stream }
-  const result = await runJob({ ...subject, ...streams, argv: args, env, root, ...(signal && { signal }) })
+  const optional = { ...(signal && { signal }), ...(actions && { actions }) }
+  const result = await runJob({ ...subject, ...streams, ...optional, argv: args, env, root })
   return { ...result, stdout: stdout.text(), stderr: stderr.text() }
 }
 

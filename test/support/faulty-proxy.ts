@@ -125,22 +125,19 @@ function forward(target: string, incoming: IncomingMessage): Promise<IncomingMes
   })
 }
 
-function answer(incoming: IncomingMessage, outgoing: ServerResponse, status: number, code = codeOf(status)): void {
+function answer(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  status: number,
+  code = codes[status] ?? "InternalError",
+): void {
   incoming.resume()
   const body = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>answered by the test's proxy</Message></Error>`
   outgoing.writeHead(status, { "content-type": "application/xml", "content-length": Buffer.byteLength(body) })
   outgoing.end(incoming.method === "HEAD" ? "" : body)
 }
 
-function codeOf(status: number): string {
-  return status === 403
-    ? "AccessDenied"
-    : status === 404
-      ? "NoSuchBucket"
-      : status === 503
-        ? "SlowDown"
-        : "InternalError"
-}
+const codes: Record<number, string> = { 403: "AccessDenied", 404: "NoSuchBucket", 503: "ServiceUnavailable" }
 
 function resetUpload(incoming: IncomingMessage, afterBytes: number): void {
   let came = 0

@@ -20,6 +20,10 @@ export type WorkflowOptions = WorkflowEvent & {
   signal?: AbortSignal
   /** The checkout that was pushed; the current folder when absent. */
   root?: string
+  /** Files that were changed in it before, by path. */
+  files?: Record<string, string>
+  /** GitHub's "Enable debug logging". */
+  debug?: boolean
 }
 
 export type JobRun = { result: Outcome; steps: StepResult[]; leftBehind: LeftBehind }
@@ -57,7 +61,7 @@ async function run(
   options: WorkflowOptions,
 ): Promise<WorkflowRun> {
   const root = options.root ?? process.cwd()
-  const repository = await pushedRepository(root, path.join(folder, "pushed"))
+  const repository = await pushedRepository(root, path.join(folder, "pushed"), options.files)
   const { github, inputs } = eventContexts(workflow, fileName, repository.sha, options)
   const secrets = { GITHUB_TOKEN: github.token, ...options.secrets }
   const contexts = { github, inputs, vars: options.vars ?? {}, secrets }
@@ -124,7 +128,7 @@ async function runOnMachine(job: ParsedJob, needs: Record<string, unknown>, shar
     machine,
     contexts,
     runnerEnv: runnerEnv(github),
-    env: { ...workflowEnv, ...jobEnv },
+    env: { ...(shared.options.debug && { RUNNER_DEBUG: "1" }), ...workflowEnv, ...jobEnv },
     path: [],
     status: "success",
     // Jobs that start after a cancellation, because they say always(), run to their end.

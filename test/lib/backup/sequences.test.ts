@@ -34,7 +34,7 @@ describe("sequences", () => {
   })
 
   it("that came or went during the dump are not compared", () => {
-    const reading = (name: string) => ({ oid: name, schema: "s", name, ...at("1") })
+    const reading = (name: string) => ({ oid: name, schema: "s", name, cycles: false, ...at("1") })
     expect(pairReadings([reading("a"), reading("b")], [reading("b"), reading("c")]).map((pair) => pair.name)).toEqual([
       "b",
     ])

@@ -50,6 +50,14 @@ describe("the live environment", () => {
     expect(hidden.filter(Boolean)).toEqual(["t-123456", "s3-key"])
   })
 
+  it("takes an empty text, which is what a workflow gives for a variable that is not set, for an absent one", () => {
+    const { env } = live({ OPS_PG_BIN: "", HEARTBEAT_URL: " ", BACKUP_STORE: "" })
+    expect(env.optional("OPS_PG_BIN")).toBeUndefined()
+    expect(env.variable(variable("HEARTBEAT_URL"))).toBe("")
+    expect(env.problems()).toEqual([expect.stringMatching(/^HEARTBEAT_URL is missing/)])
+    expect(env.storeUrl("write")).toBe("file:///srv/shop/.ops/bucket")
+  })
+
   it("keeps backups in the checkout on a developer's machine, elsewhere when told", () => {
     expect(live({}).env.storeUrl("write")).toBe("file:///srv/shop/.ops/bucket")
     expect(live({ BACKUP_STORE: "s3://vault/shop" }).env.storeUrl("write")).toBe("s3://vault/shop")

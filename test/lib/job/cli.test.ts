@@ -2,7 +2,8 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
-import { type Checkout, jobText, makeCheckout } from "../../support/checkout.ts"
+import { type Checkout, jobText, makeCheckout, moduleUrl } from "../../support/checkout.ts"
+import { databaseUrl } from "../../support/postgres.ts"
 import { startSlackServer } from "../../support/slack-server.ts"
 
 const main = fileURLToPath(new URL("../../../lib/job/main.ts", import.meta.url))
@@ -58,6 +59,17 @@ async function jobsCheckout(config?: string): Promise<Checkout> {
   await checkout.write("jobs/stubborn.ts", stubborn)
   return checkout
 }
+
+/** Says how its connection is set. */
+const connect = `import { parsePostgresUrl } from ${JSON.stringify(moduleUrl("lib/postgres/address.ts"))}
+import { withClient } from ${JSON.stringify(moduleUrl("lib/postgres/connect.ts"))}
+${jobText(
+  "connect",
+  `run: () => withClient(parsePostgresUrl(process.env.DATABASE_URL, "DATABASE_URL"), { applicationName: "tests" }, async (client) => {
+    const { rows } = await client.query("select current_setting('work_mem') || ' ' || current_setting('client_encoding') as said")
+    return { summary: rows[0].said, findings: [] }
+  })`,
+)}`
 
 describe("the command line", () => {
   it("exits with 2 and a hint for what does not exist, and changes nothing", async () => {
@@ -135,6 +147,13 @@ describe("the command line", () => {
     const wrong = await run(checkout, ["greet", "--json", "--config", "gone.ts"])
     expect(wrong.exitCode).toBe(2)
     expect(JSON.parse(wrong.stdout).summary).toMatch(/gone\.ts cannot be read: ENOENT/)
+  })
+
+  it("lets only the URL say how a database is spoken to, not what else libpq reads in the environment", async () => {
+    await using checkout = await makeCheckout()
+    await checkout.write("jobs/connect.ts", connect)
+    const env = { DATABASE_URL: databaseUrl("postgres"), PGOPTIONS: "-c work_mem=77MB", PGCLIENTENCODING: "LATIN1" }
+    expect((await run(checkout, ["connect"], env)).stdout).toMatch(/: 4MB UTF8\n$/)
   })
 
   it("says the same to a person in one line", async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import type { Finding } from "../../../lib/core/finding.ts"
 import { type Context, defineJob, type Job } from "../../../lib/job/job.ts"
+import { recordActions } from "../../support/actions-output.ts"
 import { makeCheckout, moduleUrl } from "../../support/checkout.ts"
 import { startHeartbeatServer } from "../../support/heartbeat-server.ts"
 import { startSlackServer } from "../../support/slack-server.ts"
@@ -159,8 +160,8 @@ describe("telling", () => {
 
   it("is red with exit code 3 when GitHub's summary cannot be written, and the ledger knows it", async () => {
     await using checkout = await makeCheckout()
-    const env = { ...actions, GITHUB_STEP_SUMMARY: "/nowhere/summary.md" }
-    expect((await checkout.run(aJob(fine), { env, now })).exitCode).toBe(3)
+    const page = recordActions("/nowhere/summary.md")
+    expect((await checkout.run(aJob(fine), { env: actions, actions: page, now })).exitCode).toBe(3)
     expect(await checkout.ledger(day)).toMatchObject([
       { exitCode: 3, told: { summary: expect.stringMatching(/^failed/) } },
     ])
@@ -177,15 +178,17 @@ describe("telling", () => {
 
   it("writes the page and the annotations inside Actions, and says who started the run and why", async () => {
     await using checkout = await makeCheckout()
-    const summary = await checkout.write("summary.md", "")
-    const env = { ...actions, GITHUB_STEP_SUMMARY: summary, OPS_REASON: "drill", GITHUB_TRIGGERING_ACTOR: "alice" }
-    const { run, stderr } = await checkout.run(aJob(bad), { env, now })
+    const page = recordActions(`${checkout.dir}/summary.md`)
+    const env = { ...actions, OPS_REASON: "drill", GITHUB_TRIGGERING_ACTOR: "alice" }
+    const { run } = await checkout.run(aJob(bad), { env, actions: page, now })
     expect(run).toMatchObject({
       ...{ id: "77-2-count", trigger: "dispatch", reason: "drill", actor: "alice", commit },
       url: "https://github.com/acme/shop/actions/runs/77/attempts/2",
     })
     expect(await checkout.read("summary.md")).toContain("| table/users | fail | no rows: restore yesterday's backup |")
-    expect(stderr).toContain("::error title=count%3A table/users::no rows: restore yesterday's backup\n")
+    expect(page.annotations).toEqual([
+      { kind: "error", title: "count: table/users", text: "no rows: restore yesterday's backup" },
+    ])
   })
 
   it("puts into the Slack message since when it fails, the last success, commit, run and runbook", async () => {
@@ -195,7 +198,6 @@ describe("telling", () => {
       ...actions,
       SLACK_URL: slack.url,
       LEDGER: `file://${checkout.dir}/.ops/ledger`,
-      GITHUB_STEP_SUMMARY: `${checkout.dir}/s.md`,
     }
     await checkout.run(aJob(fine), { env, now: "2025-12-30T03:19:00Z" })
     await checkout.run(aJob(bad), { env, now: "2025-12-31T03:19:00Z" })
@@ -203,10 +205,11 @@ describe("telling", () => {
     await checkout.run(aJob(bad), { env, now: "2026-01-02T03:19:00Z" })
     const message = JSON.stringify(slack.received[2])
     for (const part of [
-      ...["count failed: Shop", "table/users: no rows: restore yesterday's backup", "Count the rows of every table"],
+      ...["count failed: Shop", "*What*  table/users", "*Error*  `no rows: restore yesterday's backup`"],
+      ...["*Impact*  this work is not done, or in doubt: Count the rows of every table"],
       ...[
         "2025-12-31 03:19 UTC (2 runs before this one)",
-        "last success: 2025-12-30 03:19 UTC (3 d ago)",
+        "*Last success*  2025-12-30 03:19 UTC (3 d ago)",
         commit.slice(0, 12),
       ],
       ...[
@@ -217,12 +220,14 @@ describe("telling", () => {
       expect(message).toContain(part)
     }
     expect(JSON.stringify(slack.received[0])).not.toContain("Since")
+    const own = aJob(bad, { impact: "the numbers on the wall are old" })
+    await checkout.run(own, { env, now: "2026-01-03T03:19:00Z" })
+    expect(JSON.stringify(slack.received[3])).toContain("*Impact*  the numbers on the wall are old")
   })
 
   it("asks the job's store for the last success where no ledger is kept, and says so when nothing is known", async () => {
     await using slack = await startSlackServer()
-    await using checkout = await makeCheckout(`app: { name: "Shop" }, alerts: { slack: secret("SLACK_URL") }`)
-    const env = { ...actions, SLACK_URL: slack.url, GITHUB_STEP_SUMMARY: `${checkout.dir}/s.md` }
+    const env = { ...actions, SLACK_URL: slack.url }
     const fresh = async (job: Job) => {
       await using empty = await makeCheckout(`app: { name: "Shop" }, alerts: { slack: secret("SLACK_URL") }`)
       await empty.run(job, { env, now })
@@ -231,9 +236,9 @@ describe("telling", () => {
     await fresh(aJob(bad, { lastSuccess: async () => undefined }))
     await fresh(aJob(bad, { lastSuccess: () => Promise.reject(new Error("store is gone")) }))
     await fresh(aJob(bad))
-    const said = slack.received.map((message) => /last success: [^"·]*?(?= {2}·)/.exec(JSON.stringify(message))?.[0])
-    const unknown = "last success: unknown (no history to read)"
-    expect(said).toEqual(["last success: 2026-02-28 03:19 UTC (24 h ago)", "last success: never", unknown, unknown])
+    const said = slack.received.map((message) => /\*Last success\* {2}(.*?)\\n/.exec(JSON.stringify(message))?.[1])
+    const unknown = "unknown (no history to read)"
+    expect(said).toEqual(["2026-02-28 03:19 UTC (24 h ago)", "never", unknown, unknown])
   })
 })
 
@@ -268,7 +273,6 @@ describe("a slot", () => {
       ...actions,
       GITHUB_EVENT_NAME: "schedule",
       GITHUB_EVENT_PATH: event,
-      GITHUB_STEP_SUMMARY: `${checkout.dir}/s.md`,
     }
     let count = 0
     const job = aJob(async () => {
@@ -340,6 +344,13 @@ describe("a run that goes well", () => {
     expect(line).not.toHaveProperty("told.ledger")
   })
 
+  it("takes empty settings for absent ones: the ledger is that of the checkout", async () => {
+    await using checkout = await makeCheckout(alerts)
+    const env = { LEDGER: "", SLACK_URL: "", PING_URL: " ", OPS_SLOT: "", OPS_DRY_RUN: "" }
+    expect((await checkout.run(aJob(fine), { env, now })).run).toMatchObject({ exitCode: 0, dryRun: false })
+    expect(await checkout.ledger(day)).toHaveLength(1)
+  })
+
   it("needs no addresses on a developer's machine, but all of them inside Actions", async () => {
     await using checkout = await makeCheckout(alerts)
     expect((await checkout.run(aJob(fine), { now })).exitCode).toBe(0)
@@ -375,15 +386,39 @@ describe("a run that goes well", () => {
         }
       },
     })
-    const env = { ...actions, TOKEN: secret, SLACK_URL: slack.url, GITHUB_STEP_SUMMARY: `${checkout.dir}/s.md` }
-    const { stdout, stderr, run } = await checkout.run(job, { env, argv: ["--json"], now })
+    const env = { ...actions, TOKEN: secret, SLACK_URL: slack.url }
+    const page = recordActions(`${checkout.dir}/s.md`)
+    const { stdout, stderr, run } = await checkout.run(job, { env, actions: page, now })
     const files = await Promise.all(
       ["s.md", ".ops/ledger/a/b.jsonl", `.ops/ledger/runs/${day.replaceAll("-", "/")}.jsonl`].map(checkout.read),
     )
-    const everything = [stdout, stderr, JSON.stringify([run, slack.received]), ...files].join("\n")
+    const everything = [stdout, stderr, JSON.stringify([run, slack.received, page.annotations]), ...files].join("\n")
     expect(everything).toContain("***")
     for (const form of [secret, encodeURIComponent(secret), btoa(secret), "never+shown", slack.url])
       expect(everything).not.toContain(form)
+  })
+})
+
+describe("GitHub's own masks", () => {
+  const job = (name: string) =>
+    defineJob({
+      ...{ name, about: "Ask", run: async () => ({ summary: "asked", findings: [] }) },
+      config: (_ops, env) => [1, 2].map(() => env.secret({ kind: "secret", name: "DATABASE_URL" })),
+    })
+  const env = { ...actions, DATABASE_URL: "postgres://shop:hunter22%2Fdeep@db.example.com/shop" }
+
+  it("are set once for every secret and for the password inside it", async () => {
+    await using checkout = await makeCheckout()
+    const page = recordActions(`${checkout.dir}/s.md`)
+    await checkout.run(job("ask"), { env, actions: page, now })
+    expect(page.masks).toEqual([env.DATABASE_URL, "hunter22%2Fdeep", "hunter22/deep"])
+  })
+
+  it("are left out with --json: they would be written to stdout", async () => {
+    await using checkout = await makeCheckout()
+    const page = recordActions(`${checkout.dir}/s.md`)
+    await checkout.run(job("ask"), { env, actions: page, argv: ["--json"], now })
+    expect(page.masks).toEqual([])
   })
 })
 

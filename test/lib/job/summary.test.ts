@@ -1,14 +1,18 @@
 import { stat } from "node:fs/promises"
-import { Writable } from "node:stream"
 import { describe, expect, it } from "vitest"
 import type { Finding } from "../../../lib/core/finding.ts"
-import { escapeCell, truncateMarkdown } from "../../../lib/job/markdown.ts"
+import { escapeCell, truncateMarkdown } from "../../../lib/core/markdown.ts"
 import type { Run } from "../../../lib/job/run.ts"
-import { renderAnnotations, renderSummary, summaryTeller } from "../../../lib/job/tell-summary.ts"
+import { annotationsOf, renderSummary, summaryTeller } from "../../../lib/job/tell-summary.ts"
+import { recordActions } from "../../support/actions-output.ts"
 import { makeCheckout } from "../../support/checkout.ts"
 
 const signal = new AbortController().signal
-const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
+
+function teller(file: string, json = false) {
+  const actions = recordActions(file)
+  return { actions, ...summaryTeller({ env: { GITHUB_STEP_SUMMARY: file }, actions, json }) }
+}
 
 function aRun(findings: Finding[]): Run {
   return {
@@ -35,14 +39,11 @@ const finding = (outcome: Finding["outcome"], detail: string, subject = "databas
 })
 
 describe("the step summary", () => {
-  it("fails when GitHub's file is missing or cannot be written, and is skipped outside Actions", async () => {
+  it("fails when GitHub's file cannot be written, and is skipped outside Actions", async () => {
     const telling = { run: aRun([]), records: [], page: undefined }
-    expect(await summaryTeller({}, nowhere).tell(telling, signal)).toBe("skipped (not in Actions)")
-    await expect(summaryTeller({ GITHUB_ACTIONS: "true" }, nowhere).tell(telling, signal)).rejects.toThrow(
-      "GITHUB_STEP_SUMMARY is missing",
-    )
-    const env = { GITHUB_ACTIONS: "true", GITHUB_STEP_SUMMARY: "/nowhere/summary.md" }
-    await expect(summaryTeller(env, nowhere).tell(telling, signal)).rejects.toThrow("ENOENT")
+    const outside = summaryTeller({ env: {}, actions: undefined, json: false })
+    expect(await outside.tell(telling, signal)).toBe("skipped (not in Actions)")
+    await expect(teller("/nowhere/summary.md").tell(telling, signal)).rejects.toThrow("ENOENT")
   })
 
   it("shows the worst first and lets no text of the world become markup", () => {
@@ -64,8 +65,7 @@ describe("the step summary", () => {
     await using checkout = await makeCheckout()
     const file = await checkout.write("summary.md", "x".repeat(500_000))
     const page = "one line of text, äöü\n".repeat(60_000)
-    const env = { GITHUB_ACTIONS: "true", GITHUB_STEP_SUMMARY: file }
-    expect(await summaryTeller(env, nowhere).tell({ run: aRun([]), records: [], page }, signal)).toBe("done")
+    expect(await teller(file).tell({ run: aRun([]), records: [], page }, signal)).toBe("done")
     const { size } = await stat(file)
     expect(size).toBeLessThanOrEqual(1024 * 1024)
     expect(size).toBeGreaterThan(1024 * 1024 - 200)
@@ -76,19 +76,27 @@ describe("the step summary", () => {
 })
 
 describe("annotations", () => {
-  it("are at most ten of each kind, the last of which counts the others, and are commands of one line", () => {
-    const many = Array.from({ length: 14 }, (_, index) =>
-      finding("fail", `bad ${index}\n::error::fake 100%`, `a:b,${index}`),
-    )
-    const lines = renderAnnotations(aRun([...many, finding("warn", "hm"), finding("ok", "fine")]))
-    expect(lines).toHaveLength(11)
-    expect(lines[0]).toBe("::error title=backup%3A a%3Ab%2C0::bad 0%0A::error::fake 100%25")
-    expect(lines[9]).toMatch(/^::error .*\(and 4 more in the summary\)$/)
-    expect(lines[10]).toBe("::warning title=backup%3A database/main/backup::hm")
+  it("are written beside the summary, but not with --json, which has stdout for itself", async () => {
+    await using checkout = await makeCheckout()
+    const telling = { run: aRun([finding("fail", "bad"), finding("ok", "fine")]), records: [], page: undefined }
+    const [plain, json] = [teller(`${checkout.dir}/plain.md`), teller(`${checkout.dir}/json.md`, true)]
+    for (const { tell } of [plain, json]) expect(await tell(telling, signal)).toBe("done")
+    expect(plain.actions.annotations).toEqual([{ kind: "error", title: "backup: database/main/backup", text: "bad" }])
+    expect(json.actions.annotations).toEqual([])
+    expect(await checkout.read("json.md")).toBe(await checkout.read("plain.md"))
+  })
+
+  it("are at most ten of each kind, the last of which counts the others", () => {
+    const many = Array.from({ length: 14 }, (_, index) => finding("fail", `bad ${index}`, `a:b,${index}`))
+    const notes = annotationsOf(aRun([...many, finding("warn", "hm"), finding("ok", "fine")]))
+    expect(notes).toHaveLength(11)
+    expect(notes[0]).toEqual({ kind: "error", title: "backup: a:b,0", text: "bad 0" })
+    expect(notes[9]?.text).toBe("bad 9 (and 4 more in the summary)")
+    expect(notes[10]).toEqual({ kind: "warning", title: "backup: database/main/backup", text: "hm" })
   })
 
   it("are cut to what GitHub shows", () => {
-    const [line = ""] = renderAnnotations(aRun([finding("fail", "x".repeat(10_000))]))
-    expect(line.split("::").at(-1)).toHaveLength(4096)
+    const [note] = annotationsOf(aRun([finding("fail", "x".repeat(10_000))]))
+    expect(note?.text).toHaveLength(4096)
   })
 })

@@ -158,7 +158,7 @@ function describeObjects(store: () => Store): void {
   })
 
   it.each([
-    [0, 1],
+    [0, 2],
     [10, 20],
     [99, 100],
     [90, 200],

@@ -65,7 +65,7 @@ describe("the URL of a store", () => {
 
     expect(parse(url)).toEqual({
       kind: "s3",
-      name: url,
+      name: url.replace("%20", " "),
       bucket: "bucket",
       prefix: "team/é b/",
       endpoint: "http://127.0.0.1:9000",

@@ -121,6 +121,11 @@ describe("a secret nobody told about", () => {
     ["github_pat_11AAAAAAA0123456789_abcdefghijklmnop", "***"],
     ["host=db user=app password=hunter2 dbname=x", "host=db user=app password=*** dbname=x"],
     ["password = 'hun ter\\'2' dbname=x", "password = '***' dbname=x"],
+    [
+      "USER MAPPING FOR a SERVER b OPTIONS (user 'c', password 'it''s 2')",
+      "USER MAPPING FOR a SERVER b OPTIONS (user 'c', password '***')",
+    ],
+    ["ALTER ROLE a PASSWORD 'hunter2';", "ALTER ROLE a PASSWORD '***';"],
     ["PGPASSWORD=hunter2 pg_dump", "PGPASSWORD=*** pg_dump"],
     ['{"password":"hunter2"}', '{"password":"***"}'],
     ["Authorization: Bearer abc.def", "Authorization: Bearer ***"],

@@ -86,14 +86,22 @@ export async function installNode(
   return { PATH: bin, ...(withCache && { npm_config_cache: cache, npm_config_prefer_offline: "true" }) }
 }
 
-/** A repository with the files of a checkout as they are now, changes included: what a push would have brought. */
-export async function pushedRepository(root: string, folder: string): Promise<{ url: string; sha: string }> {
+/**
+ * A repository with the files of a checkout as they are now, changes included: what a push would have brought. `files` are written over
+ * them.
+ */
+export async function pushedRepository(
+  root: string,
+  folder: string,
+  files: Record<string, string> = {},
+): Promise<{ url: string; sha: string }> {
   await mkdir(folder, { recursive: true })
   const listed = await run("git", ["ls-files", "-coz", "--exclude-standard"], { cwd: root, maxBuffer: 16e6 })
   const gone = await run("git", ["ls-files", "-dz"], { cwd: root, maxBuffer: 16e6 })
   const removed = new Set(gone.stdout.split("\0"))
   const names = new Set(listed.stdout.split("\0").filter((name) => name !== "" && !removed.has(name)))
   for (const name of names) await cp(path.join(root, name), path.join(folder, name), { recursive: true })
+  for (const [name, content] of Object.entries(files)) await writeFile(path.join(folder, name), content)
   const identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
   await run("git", ["init", "--quiet", "--initial-branch=main"], { cwd: folder })
   await run("git", ["add", "--all", "--force"], { cwd: folder })

@@ -12,9 +12,10 @@ export function escapeCell(text: string): string {
 
 /** Markdown cut at the end of a line so that it has at most `maxBytes` in UTF-8; a last line says so. */
 export function truncateMarkdown(markdown: string, maxBytes: number): string {
-  if (Buffer.byteLength(markdown) <= maxBytes) return markdown
+  const bytes = new TextEncoder().encode(markdown)
+  if (bytes.length <= maxBytes) return markdown
   const note = "\n\n_The rest was left out: the page was too long._\n"
-  const bytes = Buffer.from(markdown).subarray(0, Math.max(0, maxBytes - Buffer.byteLength(note)))
-  const lastLine = bytes.lastIndexOf(0x0a)
-  return lastLine < 0 ? note : bytes.subarray(0, lastLine).toString() + note
+  const kept = bytes.subarray(0, Math.max(0, maxBytes - note.length))
+  const lastLine = kept.lastIndexOf(0x0a)
+  return lastLine < 0 ? note : new TextDecoder().decode(kept.subarray(0, lastLine)) + note
 }

@@ -1,0 +1,25 @@
+import { setTimeout as wait } from "node:timers/promises"
+import { expect, it } from "vitest"
+import { largeWritesEnvironment } from "../../../lib/system/large-writes.ts"
+import { startProgram } from "../../../lib/system/program.ts"
+
+it("makes a program hold 20 kB back that would have come in parts", async () => {
+  const env = await largeWritesEnvironment()
+  const program = startProgram("grep", ["-v", "nothing"], { env, stdin: "pipe" })
+  const text = "a line of text\n".repeat(1400)
+  let output = ""
+  program.stdout?.on("data", (chunk) => {
+    output += chunk
+  })
+  program.stdin?.write(text)
+  await wait(150)
+  expect(output.length).toBe(Object.keys(env).length > 0 ? 0 : output.length)
+  program.stdin?.end()
+  await program.succeeded()
+  expect(output).toBe(text)
+})
+
+it("gives nothing but those variables", async () => {
+  const names = Object.keys(await largeWritesEnvironment())
+  expect(["LD_PRELOAD", "_STDBUF_O"].filter((name) => names.includes(name))).toEqual(names)
+})
