@@ -118,7 +118,9 @@ function scenarios({ env, s3Url, emptyStore }: Stage, forbidden: string): Scenar
 /** Every job in a scenario, in the order of their names, and what each wrote. */
 async function play({ name, env = {}, argv = [], inActions }: Scenario, stage: Stage): Promise<Output[]> {
   const outputs: Output[] = []
-  const all: Record<string, string> = { ...stage.env, ...(inActions && actions), ...env }
+  // Of a private repository: that of a public one says less.
+  const GITHUB_EVENT_PATH = await stage.checkout.write("event.json", `{ "repository": { "private": true } }`)
+  const all: Record<string, string> = { ...stage.env, ...(inActions && { ...actions, GITHUB_EVENT_PATH }), ...env }
   // The store's client takes its keys from the process.
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = all
   Object.assign(process.env, { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY })

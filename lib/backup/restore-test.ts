@@ -4,6 +4,7 @@ import type { Log } from "../core/log.ts"
 import { withClient } from "../postgres/connect.ts"
 import { findPrograms } from "../postgres/programs.ts"
 import { type ScratchCluster, withScratchCluster } from "../postgres/scratch-cluster.ts"
+import { identityFingerprints } from "../seal/recipients.ts"
 import { type Identities, unsealBytes } from "../seal/seal.ts"
 import type { Store } from "../store/store.ts"
 import { startTimer } from "../system/clock.ts"
@@ -140,8 +141,17 @@ async function openSet(
     return { proof, rolesSql, dump, entries: await listArchive(pgRestore, dump, order.identities, order.signal) }
   } catch (error) {
     order.signal.throwIfAborted()
-    return { failure: failed("the set cannot be opened", [errorText(error)]) }
+    return { failure: failed("the set cannot be opened", [`${errorText(error)}${await keyMismatch(order)}`]) }
   }
+}
+
+/** Whose keys would open the set, when the one at hand is none of them. */
+async function keyMismatch({ set, identities }: RestoreTestOrder): Promise<string> {
+  const { recipients } = set.manifest
+  const own = await identityFingerprints(identities)
+  if (own.some((fingerprint) => recipients.includes(fingerprint))) return ""
+  const keys = recipients.length === 1 ? "the public key" : "the public keys"
+  return `; the set was sealed for ${keys} ${recipients.join(", ")}, and BACKUP_IDENTITY belongs to ${own.join(", ")}`
 }
 
 type Restoration = Pick<Opened, "proof"> & { removed: Opened["entries"]; pgDump: string; database: string }

@@ -9,7 +9,7 @@ import { pinSettings } from "./table-facts.ts"
 export type Snapshot = { client: Client; id: string; tables: CatalogueTable[] }
 
 const lockBatch = 500
-const attempts = 3
+const attempts = 10
 
 /**
  * Makes the server look every 5 s whether this client is still there: a killed backup says no good-bye, and its statement, snapshot

@@ -44,7 +44,9 @@ const metric = section({
 export const alertsSchema = section({
   slack: secretRef("SLACK_WEBHOOK_URL")
     .optional()
-    .describe("Incoming webhook of the channel that hears about failures."),
+    .describe(
+      "Incoming webhook of the channel that hears about failures. In a public repository the only place that hears their details.",
+    ),
   heartbeat: secretOrVariableRef("HEARTBEAT_URL")
     .optional()
     .describe(

@@ -9,6 +9,8 @@ export type Variables = Readonly<Record<string, string | undefined>>
 /** What the environment tells of who or what started this run. */
 export type Origin = {
   inActions: boolean
+  /** Everyone can read what the run writes to its page and log. */
+  isPublic: boolean
   trigger: Trigger
   /** The cron that fired, of a scheduled run. */
   cron?: string
@@ -37,7 +39,7 @@ export async function readOrigin(env: Variables): Promise<{ origin: Origin; prob
   const cron = trigger === "schedule" ? await firedCron(env.GITHUB_EVENT_PATH) : undefined
   if (cron && "problem" in cron) problems.push(cron.problem)
   const origin: Origin = {
-    ...{ inActions, trigger, dryRun },
+    ...{ inActions, trigger, dryRun, isPublic: inActions && !(await isPrivate(env.GITHUB_EVENT_PATH)) },
     ...present({ slot, cron: cron && "cron" in cron ? cron.cron : undefined, reason: env.OPS_REASON?.trim() }),
     ...(trigger === "dispatch" ? present({ actor: env.GITHUB_TRIGGERING_ACTOR || env.GITHUB_ACTOR }) : {}),
     ...(inActions ? placeOf(env) : {}),
@@ -70,6 +72,17 @@ function readInputs(env: Variables): { slot: Date | undefined; dryRun: boolean; 
   const dryRun = env.OPS_DRY_RUN?.trim() || "false"
   if (dryRun !== "true" && dryRun !== "false") problems.push(`OPS_DRY_RUN is "${dryRun}": it takes true or false`)
   return { slot, dryRun: dryRun === "true", problems }
+}
+
+const privateEvent = z.object({ repository: z.object({ private: z.literal(true) }) })
+
+/** Whether the event that started the run says that its repository is private, as it does of internal ones. What it does not say is not so. */
+async function isPrivate(path: string | undefined): Promise<boolean> {
+  try {
+    return privateEvent.safeParse(JSON.parse(await readFile(path ?? "", "utf8"))).success
+  } catch {
+    return false // what is wrong with the file is said where it is needed
+  }
 }
 
 const scheduleEvent = z.object({ schedule: z.string() })

@@ -12,6 +12,7 @@ import { createLog, isVerbose, logFormat } from "./log.ts"
 import type { Variables } from "./origin.ts"
 import { perform, type Verdict } from "./perform.ts"
 import { type Prepared, prepare } from "./prepare.ts"
+import { hidesDetails, mutedLog, publicRun } from "./public-run.ts"
 import { type ExitCode, exitCodeOf, type Run } from "./run.ts"
 import { tellAll } from "./tellers.ts"
 
@@ -55,14 +56,16 @@ export async function runJob(input: RunInput): Promise<{ run: Run; exitCode: Exi
   const heartbeatUrl = prepared.dryRun || isPrivate ? undefined : prepared.alerts.heartbeatUrl
   const heartbeat = createHeartbeat(heartbeatUrl, log, curfew)
   heartbeat.start()
-  const verdict = await perform(prepared, { log, curfew, run: { id: frame.id, commit: frame.commit } })
+  const jobLog = prepared.origin.isPublic ? mutedLog : log
+  const verdict = await perform(prepared, { log: jobLog, curfew, run: { id: frame.id, commit: frame.commit } })
   const endedAt = new Date(prepared.now.getTime() + elapsedMs()).toISOString()
 
   const untold = redactor.value(runOf(frame, verdict, endedAt))
   const told = isPrivate ? {} : await tellAll({ prepared, verdict, env, actions, log, curfew, redactor }, untold)
   const run: Run = { ...untold, told, exitCode: exitCodeOf(verdict, told) }
   await heartbeat.end(run.exitCode === 0 ? "success" : "fail", `exit code ${run.exitCode}`)
-  stdout.write(prepared.command.json ? `${JSON.stringify(run)}\n` : renderClosing(run))
+  const shown = hidesDetails(prepared, verdict) ? publicRun(run) : run
+  stdout.write(prepared.command.json ? `${JSON.stringify(shown)}\n` : renderClosing(shown))
   return { run, exitCode: run.exitCode }
 }
 

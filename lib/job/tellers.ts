@@ -7,6 +7,7 @@ import type { Variables } from "./origin.ts"
 import { type History, readHistory } from "./past-runs.ts"
 import type { Verdict } from "./perform.ts"
 import type { Prepared } from "./prepare.ts"
+import { hidesDetails, publicRun } from "./public-run.ts"
 import { exitCodeOf, type Run } from "./run.ts"
 import { type Telling, tell } from "./tell.ts"
 import { ledgerTeller } from "./tell-ledger.ts"
@@ -26,19 +27,20 @@ export type Scene = {
 
 /**
  * Tells everyone, whatever happens to the others. The ledger comes last, so that its line says how the telling went.
- * `run` has passed the redaction; the rest of what is told passes it here.
+ * `run` has passed the redaction; the rest of what is told passes it here. In a public repository only Slack hears the details.
  */
 export async function tellAll(scene: Scene, run: Run): Promise<Run["told"]> {
   const { prepared, verdict, redactor } = scene
   const { json } = prepared.command
   const records = redactor.value(verdict.records ?? [])
   const telling: Telling = { run, records, page: verdict.page && redactor.text(verdict.page) }
+  const shown = hidesDetails(prepared, verdict) ? { ...telling, run: publicRun(run), page: undefined } : telling
   const [summary, slack] = await Promise.all([
-    tell(summaryTeller({ ...scene, json }), telling, { ...scene, reserveMs: 500 }),
+    tell(summaryTeller({ ...scene, json }), shown, { ...scene, reserveMs: 500 }),
     tell(slackTeller(slackContext(scene)), telling, { ...scene, reserveMs: 500 }),
   ])
   const told = redactor.value({ summary, slack })
-  const line = { ...run, told, exitCode: exitCodeOf(verdict, told) }
+  const line = { ...shown.run, told, exitCode: exitCodeOf(verdict, told) }
   const ledger = await tell(
     ledgerTeller(prepared.ledger, verdict.kind),
     { ...telling, run: line },

@@ -8,11 +8,10 @@ import { type Night, type NightOptions, type NightRun, setup } from "../support/
 import { withPgbouncer } from "../support/pgbouncer.ts"
 import { createDatabase, type TestDatabase, withRole } from "../support/postgres.ts"
 import { descendants, until, untilProcess } from "../support/processes.ts"
-import { committedSets, contents, readManifest, replaceObject } from "../support/sets.ts"
+import { committedDays, committedSets, contents, readManifest, replaceObject } from "../support/sets.ts"
 
 const first = "2026-03-01T03:17:00Z"
 const second = "2026-03-02T03:17:00Z"
-const firstSet = "2026-03-01T03-17-00Z"
 const dumping = /pg_dump --format=custom/
 const small = "create table notes (id int); insert into notes select generate_series(1, 100)"
 /** About 40 MB that do not shrink much, so that a dump is found in its middle. */
@@ -64,7 +63,7 @@ async function expectNoNewSet(night: Night, before: Record<string, string>, bad:
   expect(bad.run.findings).toMatchObject([{ subject: "database/main/backup", outcome: "fail", runbook: "backup" }])
   expect(bad.run.summary).toMatch(message)
   expect(await contents(night.store)).toEqual(before)
-  expect(await committedSets(night.store)).toEqual([firstSet])
+  expect(await committedDays(night.store)).toEqual(["2026-03-01"])
   expect(await descendants(process.pid, /pg_dump/)).toEqual([])
 }
 
@@ -186,7 +185,8 @@ describe("backup, when the database refuses", () => {
   it("refuses a database that cannot be dumped in the job's time, with size, rate and remedy", async () => {
     const { night } = await secondNight({ sql: small, backup: "jobMinutes: 2" })
     const minutesFor = { dump: 170_000, proof: 100_000, total: 175_000 }
-    await replaceObject(night.store, `main/${firstSet}/manifest.json`, (bytes) =>
+    const [set] = await committedSets(night.store)
+    await replaceObject(night.store, `main/${set}/manifest.json`, (bytes) =>
       Buffer.from(JSON.stringify({ ...JSON.parse(bytes.toString()), durationsMs: minutesFor })),
     )
     const before = await contents(night.store)
@@ -204,7 +204,8 @@ describe("backup, when the database refuses", () => {
   it("does not call a database too large because the last backup waited long for a lock", async () => {
     const { night } = await secondNight({ sql: small, backup: "jobMinutes: 2" })
     const waited = { dump: 700, proof: 500, total: 900_000 }
-    await replaceObject(night.store, `main/${firstSet}/manifest.json`, (bytes) =>
+    const [set] = await committedSets(night.store)
+    await replaceObject(night.store, `main/${set}/manifest.json`, (bytes) =>
       Buffer.from(JSON.stringify({ ...JSON.parse(bytes.toString()), durationsMs: waited })),
     )
     expect((await night.run("backup", second)).exitCode).toBe(0)
@@ -236,7 +237,7 @@ describe("backup, when another one is at work", () => {
     const { night, before } = await secondNight({ database: `template ${template.name}` })
     const { ended, pid } = await stoppedMidDump(night)
     const bad = await night.run("backup", "2026-03-02T03:18:00Z", {}, ["--lock-wait", "2s"])
-    expect(await committedSets(night.store)).toEqual([firstSet])
+    expect(await committedDays(night.store)).toEqual(["2026-03-01"])
     process.kill(pid, "SIGKILL")
     await ended
     await expectNoNewSet(

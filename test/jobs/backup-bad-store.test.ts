@@ -9,7 +9,7 @@ import { isPart, type Rule, type SeenRequest, startFaultyProxy } from "../suppor
 import { type NightRun, setup } from "../support/night.ts"
 import { createDatabase, type TestDatabase } from "../support/postgres.ts"
 import { createBucket, s3Client, s3Environment, s3UrlFor } from "../support/s3-server.ts"
-import { committedSets, contents } from "../support/sets.ts"
+import { committedDays, contents } from "../support/sets.ts"
 import { canMount, smallDisk } from "../support/small-disk.ts"
 
 const s3 = inject("s3")
@@ -17,7 +17,6 @@ const client = s3Client(s3)
 const isCeph = s3.kind === "ceph"
 const first = "2026-03-01T03:17:00Z"
 const second = "2026-03-02T03:17:00Z"
-const firstSet = "2026-03-01T03-17-00Z"
 /** About 20 MB that do not shrink much: two parts of an upload. */
 const bulk = `create table bulk as select i as id,
   (select string_agg(md5(i::text || '.' || j), '') from generate_series(1, 300) j) as body from generate_series(1, 2000) i`
@@ -46,7 +45,7 @@ async function nightBehindProxy(database: { sql: string } | { database: string }
   const store = openStore(s3UrlFor(s3, bucket, prefix), { variable: "BACKUP_STORE" })
   await night.run("backup", first)
   const before = await contents(store)
-  expect(await committedSets(store)).toEqual([firstSet])
+  expect(await committedDays(store)).toEqual(["2026-03-01"])
   proxy.rules = rules
   proxy.requests.length = 0
   return { night, proxy, store, before, prefix }
@@ -99,7 +98,7 @@ describe("backup, when the bucket is in trouble", () => {
     const good = await night.run("backup", second)
     expect([good.exitCode, good.run.summary]).toEqual([0, expect.stringContaining("ok: 2026-03-02")])
     expect(proxy.requests.filter(isPart).length).toBeGreaterThanOrEqual(2 + 3)
-    expect(await committedSets(store)).toEqual([firstSet, "2026-03-02T03-17-00Z"])
+    expect(await committedDays(store)).toEqual(["2026-03-01", "2026-03-02"])
     expect(await unfinished(prefix)).toEqual([])
     const proven = await night.run("restore-test", "2026-03-02T04:17:00Z")
     expect([proven.exitCode, proven.run.findings[0]?.outcome]).toEqual([0, "ok"])
@@ -125,10 +124,10 @@ describe("backup, when the bucket is in trouble", () => {
       /what the failed backup left at main\/\S+ stays until prune removes it: .*s3:DeleteObject/,
     )
     expect(await contents(store)).toMatchObject(before)
-    expect(await committedSets(store)).toEqual([firstSet])
+    expect(await committedDays(store)).toEqual(["2026-03-01"])
     proxy.rules = []
     expect((await night.run("backup", second)).exitCode).toBe(0)
-    expect(await committedSets(store)).toEqual([firstSet, "2026-03-02T03-17-01Z"])
+    expect(await committedDays(store)).toEqual(["2026-03-01", "2026-03-02"])
   })
 
   it("removes nothing once the manifest is on its way: it may have arrived", async () => {
@@ -140,7 +139,7 @@ describe("backup, when the bucket is in trouble", () => {
     ])
     const bad = await night.run("backup", second)
     expectRed(bad, /perhaps no new set: main\/\S+\/ in s3:\S+ is a complete set if its manifest.json arrived/)
-    expect(await committedSets(store)).toEqual([firstSet, "2026-03-02T03-17-00Z"])
+    expect(await committedDays(store)).toEqual(["2026-03-01", "2026-03-02"])
     expect(await contents(store)).toMatchObject(before)
     proxy.rules = []
     const proven = await night.run("restore-test", "2026-03-02T04:17:00Z")
@@ -197,7 +196,7 @@ describe("backup --dry-run", () => {
     const { run, exitCode } = await night.run("backup", second, {}, ["--dry-run"])
     expect(exitCode).toBe(0)
     expect(run.summary).toMatch(
-      /dry run: would dump 1 table \(.* on a server of .*\); with \/.*pg_dump; sealed for 1 key to main\/2026-03-02T03-17-00Z\/ in s3:/,
+      /dry run: would dump 1 table \(.* on a server of .*\); with \/.*pg_dump; sealed for 1 key to main\/2026-03-02T\S+Z\/ in s3:/,
     )
     expect(run.summary).toContain("the store lets this key write, read and delete")
     expect(await contents(store)).toEqual(before)
@@ -209,7 +208,7 @@ describe("backup --dry-run", () => {
     expect(exitCode).toBe(0)
     const [, probe = ""] = /write and read \(delete is refused, as it should be; (\S+) stays\)/.exec(run.summary) ?? []
     expect((await store.list("")).map(({ key }) => key)).toContain(probe)
-    expect(await committedSets(store)).toEqual([firstSet])
+    expect(await committedDays(store)).toEqual(["2026-03-01"])
   })
 
   it("says what is wrong with a bucket that cannot be written, or that is not there", async () => {

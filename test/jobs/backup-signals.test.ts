@@ -10,13 +10,12 @@ import { type Night, type NightOptions, setup } from "../support/night.ts"
 import { createDatabase, type TestDatabase } from "../support/postgres.ts"
 import { descendants, until, untilProcess } from "../support/processes.ts"
 import { createBucket, s3Client, s3Environment, s3UrlFor } from "../support/s3-server.ts"
-import { committedSets, contents } from "../support/sets.ts"
+import { committedDays, contents } from "../support/sets.ts"
 
 const s3 = inject("s3")
 const client = s3Client(s3)
 const first = "2026-03-01T03:17:00Z"
 const second = "2026-03-02T03:17:00Z"
-const firstSet = "2026-03-01T03-17-00Z"
 const limitMs = 5000
 /** About 40 MB that do not shrink much, so that a job is found in its middle. */
 const bulk = `create table bulk as select i as id,
@@ -160,7 +159,7 @@ describe("a signal to the backup", () => {
 
     expectInterrupted(await job.signal("SIGTERM"), "SIGTERM")
 
-    expect(await committedSets(night.store)).toEqual([firstSet])
+    expect(await committedDays(night.store)).toEqual(["2026-03-01"])
     expect(await readdir(join(night.root, ".ops/ledger/backups"))).toEqual(["main.jsonl"])
   })
 })
@@ -197,14 +196,14 @@ describe("after a kill that nothing can be done against", () => {
     await untilProcess(killed.pid, /pg_dump --format=custom/)
     await untilStoring(night)
     expect((await killed.signal("SIGKILL")).killedBy).toBe("SIGKILL")
-    expect(await committedSets(night.store)).toEqual([firstSet])
+    expect(await committedDays(night.store)).toEqual(["2026-03-01"])
 
     const tomorrow = new Date(Date.now() + 86_400_000).toISOString()
     const next = await startJob(night, "backup", tomorrow, work).ended
 
     expect(next.exitCode, next.stderr).toBe(0)
     expect(next.stderr).toContain("ended 1 upload that killed runs left unfinished below main/")
-    expect(await committedSets(night.store)).toHaveLength(2)
+    expect(await committedDays(night.store)).toHaveLength(2)
     expect(
       (await readdir(join(night.root, "bucket"), { recursive: true })).filter((name) => name.endsWith(".part")),
     ).toEqual([])

@@ -9,8 +9,6 @@ import { canMount, smallDisk } from "../support/small-disk.ts"
 const first = "2026-03-01T03:17:00Z"
 const second = "2026-03-02T03:17:00Z"
 const tested = "2026-03-02T04:17:00Z"
-const firstSet = "2026-03-01T03-17-00Z"
-const secondSet = "2026-03-02T03-17-00Z"
 const sql =
   "create table notes (id int primary key, body text); insert into notes select i, md5(i::text) from generate_series(1, 3000) i"
 const objects = ["dump.pgc.zst.age", "proof.json.zst.age", "roles.sql.zst.age", "config.json.zst.age", "RECOVERY.md"]
@@ -26,11 +24,8 @@ async function twoSets(options: Parameters<typeof setup>[0] = {}) {
     const good = await night.run("backup", at)
     expect(good.exitCode, good.run.summary).toBe(0)
   }
-  return night
-}
-
-function key(name: string): string {
-  return `main/${secondSet}/${name}`
+  const [older = "", newest = ""] = await committedSets(night.store)
+  return { night, older, newest, key: (name: string) => `main/${newest}/${name}` }
 }
 
 /** The newest receipt as it lies in the store. */
@@ -56,7 +51,7 @@ function flip(bytes: Buffer): Buffer {
 
 describe("restore-test, when an object was damaged", () => {
   it.each(objects)("finds one changed byte, a cut, an addition and the loss of %s, and names it", async (name) => {
-    const night = await twoSets()
+    const { night, newest, key } = await twoSets()
     const whole = await readObject(night.store, key(name))
     const damages: [string, (bytes: Buffer) => Buffer][] = [
       ["SHA-256|not the page", flip],
@@ -69,7 +64,7 @@ describe("restore-test, when an object was damaged", () => {
     for (const [message, damage] of damages) {
       await replaceObject(night.store, key(name), (bytes) => damage(Buffer.from(bytes)))
       const bad = await night.run("restore-test", tested)
-      expectRed(bad, new RegExp(`${secondSet}: transport failed: ${name}: .*(${message})`))
+      expectRed(bad, new RegExp(`${newest}: transport failed: ${name}: .*(${message})`))
       expect(bad.run.summary).not.toContain("objects have the size")
       await replaceObject(night.store, key(name), () => whole)
     }
@@ -80,21 +75,22 @@ describe("restore-test, when an object was damaged", () => {
     )
     expect(await receipt(night)).toMatchObject({
       verdict: "failed",
-      set: secondSet,
+      set: newest,
       levels: { data: { outcome: "skipped" } },
     })
   })
 
   it("does not take a set for one when its manifest is gone, and tests the one before", async () => {
-    const night = await twoSets()
+    const { night, older, key } = await twoSets()
     await night.store.remove(key("manifest.json"))
-    expect(await committedSets(night.store)).toEqual([firstSet])
+    expect(await committedSets(night.store)).toEqual([older])
     const { run } = await night.run("restore-test", "2026-03-02T04:17:00Z")
-    expect(run.findings[0]).toMatchObject({ outcome: "ok", facts: { set: firstSet, ageHours: 25 } })
+    expect(run.findings[0]).toMatchObject({ outcome: "ok", facts: { set: older } })
+    expect(run.findings[0]?.facts?.ageHours).toBeCloseTo(25, 0)
   })
 
   it("tells by the ledger when a manifest says something else than the backup wrote", async () => {
-    const night = await twoSets()
+    const { night, key } = await twoSets()
     await replaceObject(night.store, key("manifest.json"), (bytes) =>
       Buffer.from(bytes.toString().replace('"rows": 3000', '"rows": 3001')),
     )
@@ -108,14 +104,10 @@ describe("restore-test, when an object was damaged", () => {
       (bytes: Buffer) => bytes.subarray(0, 200),
       /the manifest main\/\S+ in file:\S+ cannot be used: manifest\.json is no JSON/,
     ],
-    [
-      "is another set's",
-      undefined,
-      /cannot be used: it describes main\/2026-03-01T03-17-00Z: the set was moved or renamed/,
-    ],
+    ["is another set's", undefined, /cannot be used: it describes main\/2026-03-01T\S+Z: the set was moved or renamed/],
   ] as const)("says which manifest cannot be used when it %s", async (_, change, message) => {
-    const night = await twoSets()
-    const other = await readObject(night.store, `main/${firstSet}/manifest.json`)
+    const { night, older, key } = await twoSets()
+    const other = await readObject(night.store, `main/${older}/manifest.json`)
     await replaceObject(night.store, key("manifest.json"), (bytes) => change?.(bytes) ?? other)
     expectRed(await night.run("restore-test", tested), message)
     const next = await night.run("backup", "2026-03-03T03:17:00Z")
@@ -128,25 +120,32 @@ describe("restore-test, when an object was damaged", () => {
 
 describe("restore-test, when the set is not ours", () => {
   it("says whose keys a set was sealed for when none of its own fits", async () => {
-    const night = await twoSets()
+    const { night } = await twoSets()
     const bad = await night.run("restore-test", tested, { BACKUP_IDENTITY: await generateX25519Identity() })
-    expectRed(bad, /archive failed: .*key/)
+    expectRed(
+      bad,
+      /archive failed: wrong key: .*; the set was sealed for the public key [0-9a-f]{16}, and BACKUP_IDENTITY belongs to [0-9a-f]{16}$/,
+    )
     expect(bad.stdout + bad.stderr + JSON.stringify(bad.run)).not.toContain("AGE-SECRET-KEY-")
   })
 
   /** A stranger knows the public key and may write to the bucket: the set is whole, and opens. */
-  async function strangersSet(night: Night, at: string) {
+  async function putStrangersSet(night: Night, at: string, inPlaceOf?: string) {
     const stranger = await setup({ sql: "create table notes (id int primary key, body text)" })
     await stranger.run("backup", at, { BACKUP_RECIPIENTS: night.keys.recipient })
-    for (const { key: name } of await stranger.store.list("")) {
-      const bytes = await readObject(stranger.store, name)
-      await night.store.put(name, bytes, { contentType: "application/octet-stream" })
+    const [set = ""] = await committedSets(stranger.store)
+    const name = inPlaceOf ?? set
+    for (const { key } of await stranger.store.list("")) {
+      const bytes = await readObject(stranger.store, key)
+      const isManifest = key.endsWith("/manifest.json")
+      const renamed = isManifest ? Buffer.from(bytes.toString().replace(`"set": "${set}"`, `"set": "${name}"`)) : bytes
+      await night.store.put(key.replace(set, name), renamed, { contentType: "application/octet-stream" })
     }
   }
 
   it("tells by the ledger when a stranger replaced a whole set", async () => {
-    const night = await twoSets()
-    await strangersSet(night, second)
+    const { night, newest } = await twoSets()
+    await putStrangersSet(night, second, newest)
     expectRed(
       await night.run("restore-test", tested),
       /transport failed: manifest\.json: its SHA-256 is .*, the ledger recorded/,
@@ -154,17 +153,17 @@ describe("restore-test, when the set is not ours", () => {
   })
 
   it("tells by the ledger when a stranger added a set", async () => {
-    const night = await twoSets()
-    await strangersSet(night, "2026-03-02T04:00:00Z")
+    const { night } = await twoSets()
+    await putStrangersSet(night, "2026-03-02T04:00:00Z")
     const bad = await night.run("restore-test", tested)
     expectRed(
       bad,
-      /^.*2026-03-02T04-00-00Z: transport failed: manifest\.json: the ledger recorded 2 sets of main and not this one/,
+      /^.*2026-03-02T04-00-\d\dZ: transport failed: manifest\.json: the ledger recorded 2 sets of main and not this one/,
     )
   })
 
   it("goes on without a ledger, and the receipt says what was not checked", async () => {
-    const night = await twoSets()
+    const { night } = await twoSets()
     const { exitCode } = await night.run("restore-test", tested, { LEDGER: `file://${join(night.root, "elsewhere")}` })
     expect(exitCode).toBe(0)
     const { levels } = await receipt(night)
@@ -174,15 +173,15 @@ describe("restore-test, when the set is not ours", () => {
 
 describe("restore-test, when the objectives are missed", () => {
   it("fails when the newest set is older than allowed, though it restores", async () => {
-    const night = await twoSets()
+    const { night } = await twoSets()
     const late = await night.run("restore-test", "2026-03-03T06:00:00Z")
-    expectRed(late, /2026-03-02T03-17-00Z: the newest set is 26\.7 h old, at most 26 h are allowed/)
+    expectRed(late, /: the newest set is 26\.7 h old, at most 26 h are allowed/)
     expect(await receipt(night)).toMatchObject({ verdict: "passed" })
   })
 
   it("fails when the restore took longer than allowed, though it is equal", async () => {
     const slow = `create function slow(i int) returns int language plpgsql immutable as
-      $$ begin if current_setting('application_name') = 'pg_restore' then perform pg_sleep(6.2); end if; return i; end $$;
+      $$ begin if current_query() like 'CREATE INDEX%' then perform pg_sleep(6.2); end if; return i; end $$;
       create table one (i int); create index on one (slow(i)); insert into one values (1)`
     const night = await setup({ sql: slow, backup: "rtoMinutes: 0.1" })
     await night.run("backup", first)
@@ -219,7 +218,7 @@ describe("restore-test, when this machine's disk is full", () => {
 
 describe("restore-test --dry-run", () => {
   it("tests as always and stores no receipt", async () => {
-    const night = await twoSets()
+    const { night } = await twoSets()
     const before = await contents(night.store)
     const { exitCode } = await night.run("restore-test", tested, {}, ["--dry-run"])
     expect(exitCode).toBe(0)

@@ -9,6 +9,11 @@ export async function committedSets(store: Store): Promise<string[]> {
   return (await listSetFolders(store, "main")).filter(({ isCommitted }) => isCommitted).map(({ id }) => id)
 }
 
+/** The days of what counts as a backup of `main`: names end with the second of the snapshot, which depends on how fast the machine is. */
+export async function committedDays(store: Store): Promise<string[]> {
+  return (await committedSets(store)).map((id) => id.slice(0, 10))
+}
+
 /** Every object with the hash of its content: what must not change on a bad day. */
 export async function contents(store: Store): Promise<Record<string, string>> {
   const found: Record<string, string> = {}

@@ -77,7 +77,7 @@ function secretsAreApart(run: WorkflowRun): void {
 
 async function redNight(team: Team): Promise<void> {
   const slot = "2026-03-01T03:17:00Z"
-  const [before] = [await names(team)]
+  const before = await names(team)
   const run = await team.run({
     ...{ event: "workflow_dispatch", inputs: { slot }, actor: "ada" },
     secrets: { DATABASE_URL: team.databaseUrl.replace("@", "-no-more@") },

@@ -162,10 +162,11 @@ describe.concurrent("what runs", () => {
       "small real by octocat",
       "small dry by ada",
     ])
+    const repository = '"repository":{"full_name":"octocat/night","private":true,"visibility":"private"}'
     const [schedule, hand, dry] = runs.map((run) => step(run.jobs.one, 0).stdout)
-    expect(schedule).toBe('{"schedule":"17 3 * * *"}[]\n')
-    expect(hand).toBe('{"inputs":{"dry-run":"false","slot":""}}[]\n')
-    expect(dry).toBe('{"inputs":{"dry-run":"true","slot":"2026-03-01"}}[2026-03-01]\n')
+    expect(schedule).toBe(`{"schedule":"17 3 * * *",${repository}}[]\n`)
+    expect(hand).toBe(`{"inputs":{"dry-run":"false","slot":""},${repository}}[]\n`)
+    expect(dry).toBe(`{"inputs":{"dry-run":"true","slot":"2026-03-01"},${repository}}[2026-03-01]\n`)
   })
 })
 

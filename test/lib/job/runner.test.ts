@@ -179,7 +179,8 @@ describe("telling", () => {
   it("writes the page and the annotations inside Actions, and says who started the run and why", async () => {
     await using checkout = await makeCheckout()
     const page = recordActions(`${checkout.dir}/summary.md`)
-    const env = { ...actions, OPS_REASON: "drill", GITHUB_TRIGGERING_ACTOR: "alice" }
+    const GITHUB_EVENT_PATH = await checkout.write("event.json", `{ "repository": { "private": true } }`)
+    const env = { ...actions, GITHUB_EVENT_PATH, OPS_REASON: "drill", GITHUB_TRIGGERING_ACTOR: "alice" }
     const { run } = await checkout.run(aJob(bad), { env, actions: page, now })
     expect(run).toMatchObject({
       ...{ id: "77-2-count", trigger: "dispatch", reason: "drill", actor: "alice", commit },
@@ -396,6 +397,50 @@ describe("a run that goes well", () => {
     expect(everything).toContain("***")
     for (const form of [secret, encodeURIComponent(secret), btoa(secret), "never+shown", slack.url])
       expect(everything).not.toContain(form)
+  })
+})
+
+describe("in a public repository, and where the event does not say", () => {
+  const job = aJob(
+    async ({ log }) => {
+      log.warn("the table patients is large", { rows: 4711 })
+      const seen = { subject: "table/users", runbook: "count" }
+      return [
+        { ...seen, outcome: "fail", detail: "patients has 4711 rows", facts: { rows: 4711 } },
+        { ...seen, outcome: "ok", detail: "patients has 4711 rows" },
+      ]
+    },
+    { name: "count" },
+  )
+
+  it.each([
+    ["public", `{ "repository": { "private": false } }`],
+    ["unsaid", `{}`],
+  ])("%s: everyone reads subjects and outcomes, and Slack alone the details", async (_what, event) => {
+    await using slack = await startSlackServer()
+    await using checkout = await makeCheckout(`app: { name: "Shop" }, alerts: { slack: secret("SLACK_URL") }`)
+    const page = recordActions(`${checkout.dir}/s.md`)
+    const env = { ...actions, SLACK_URL: slack.url, GITHUB_EVENT_PATH: await checkout.write("event.json", event) }
+    const shown = []
+    for (const argv of [[], ["--json"]]) {
+      const { exitCode, stdout, stderr } = await checkout.run(job, { env, argv, actions: page, now })
+      expect(exitCode).toBe(1)
+      shown.push(stdout, stderr)
+    }
+    const summary = await checkout.read("s.md")
+    const everyone = [...shown, summary, JSON.stringify([page.annotations, await checkout.ledger(day)])].join("\n")
+    expect(everyone).not.toMatch(/patients|4711|counted/)
+    expect(summary).toContain("| table/users | fail | the details are not shown in a public repository |")
+    expect(JSON.stringify(slack.received[0])).toContain("patients has 4711 rows")
+  })
+
+  it("everyone reads what is wrong with the settings, whose names are public, and that a slot is done", async () => {
+    await using checkout = await makeCheckout()
+    const env = { ...actions, OPS_DRY_RUN: "maybe" }
+    expect((await checkout.run(job, { env, now })).stdout).toContain('OPS_DRY_RUN is "maybe"')
+    const slot = { env: actions, argv: ["--slot=2026-03-01"], now }
+    await checkout.run(aJob(fine), slot)
+    expect((await checkout.run(aJob(fine), slot)).stdout).toContain("already done by run")
   })
 })
 

@@ -13,13 +13,14 @@ it("makes a program hold 20 kB back that would have come in parts", async () => 
   })
   program.stdin?.write(text)
   await wait(150)
-  expect(output.length).toBe(Object.keys(env).length > 0 ? 0 : output.length)
+  expect(output === "").toBe("LD_PRELOAD" in env)
   program.stdin?.end()
   await program.succeeded()
   expect(output).toBe(text)
 })
 
 it("gives nothing but those variables", async () => {
-  const names = Object.keys(await largeWritesEnvironment())
-  expect(["LD_PRELOAD", "_STDBUF_O"].filter((name) => names.includes(name))).toEqual(names)
+  const { LD_PRELOAD: library, _STDBUF_O: size, ...rest } = await largeWritesEnvironment()
+  expect(rest).toEqual({})
+  expect(library === undefined).toBe(size === undefined)
 })

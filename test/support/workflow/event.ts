@@ -8,6 +8,8 @@ export type WorkflowEvent = {
   cron?: string
   inputs?: Record<string, string | boolean>
   actor?: string
+  /** Whether everyone can see the repository. */
+  isPublic?: boolean
 }
 
 type Contexts = { github: Record<string, unknown>; inputs: Record<string, unknown> }
@@ -17,7 +19,7 @@ export function eventContexts(
   workflow: ParsedWorkflow,
   fileName: string,
   sha: string,
-  { event, cron, inputs = {}, actor = "octocat", apiUrl }: WorkflowEvent & { apiUrl?: string },
+  { event, cron, inputs = {}, actor = "octocat", isPublic = false, apiUrl }: WorkflowEvent & { apiUrl?: string },
 ): Contexts {
   const { schedule, workflow_dispatch: dispatch, push } = workflow.events
   if (!{ schedule, workflow_dispatch: dispatch, push }[event]) throw new Error(`${fileName} does not run on ${event}`)
@@ -25,10 +27,11 @@ export function eventContexts(
   if (event === "schedule" && !schedule?.some((one) => one.cron === fired))
     throw new Error(`${fileName} has no cron ${fired}`)
   const given = event === "workflow_dispatch" ? dispatchInputs(dispatch, inputs) : {}
+  const repository = { full_name: "octocat/night", private: !isPublic, visibility: isPublic ? "public" : "private" }
   const payloads = {
-    schedule: { schedule: fired },
-    workflow_dispatch: { inputs: mapValues(given, String) },
-    push: { ref: "refs/heads/main", after: sha },
+    schedule: { schedule: fired, repository },
+    workflow_dispatch: { inputs: mapValues(given, String), repository },
+    push: { ref: "refs/heads/main", after: sha, repository },
   }
   const name = text(workflow.keys.get("name"), { contexts: {} }) || fileName
   return {
