@@ -43,6 +43,22 @@ export function withDependents(
   return entries.filter((entry) => taken.has(entry.dumpId))
 }
 
+/** The entries that `isFirst` picks and all that these need, directly or not, in the archive's order. */
+export function withDependencies(
+  entries: readonly ArchiveEntry[],
+  isFirst: (entry: ArchiveEntry) => boolean,
+): ArchiveEntry[] {
+  const byId = new Map(entries.map((entry) => [entry.dumpId, entry]))
+  const taken = new Set<ArchiveEntry>()
+  const left = entries.filter(isFirst)
+  for (let entry = left.pop(); entry; entry = left.pop()) {
+    if (taken.has(entry)) continue
+    taken.add(entry)
+    left.push(...entry.dependsOn.flatMap((id) => byId.get(id) ?? []))
+  }
+  return entries.filter((entry) => taken.has(entry))
+}
+
 /** An event trigger, or a comment on one. */
 export function isEventTrigger({ text }: ArchiveEntry): boolean {
   return /^((COMMENT|SECURITY LABEL) - )?EVENT TRIGGER /.test(text)

@@ -1,4 +1,4 @@
-import type { Client } from "pg"
+import type { Client, QueryArrayConfig } from "pg"
 import { errorText } from "../core/error-text.ts"
 import { judged, type Level, skipped } from "./receipt.ts"
 
@@ -27,13 +27,18 @@ async function checkAssertion(client: Client, assertion: Assertion): Promise<str
     `begin read only; set local statement_timeout = ${assertionTimeoutMs}; set local search_path = public`,
   )
   try {
-    const { rows } = await client.query({ text: assertion.sql, rowMode: "array" })
+    const { rows } = await client.query(oneStatement(assertion.sql))
     return judgeRows(rows, assertion)
   } catch (error) {
     return errorText(error)
   } finally {
     await client.query("rollback")
   }
+}
+
+/** The extended protocol refuses a text of several statements: none can end the transaction and go on outside of it. */
+function oneStatement(text: string): QueryArrayConfig & { queryMode: "extended" } {
+  return { text, rowMode: "array", queryMode: "extended" }
 }
 
 /** What is wrong with the answer to an assertion; `undefined` when it holds. Pure. */

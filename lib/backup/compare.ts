@@ -126,7 +126,10 @@ export function compareStructure(proof: Proof, restored: Restored, removed: read
   }
   const counts = compareInventory(proof.inventory, restored.inventory)
   if (removed.length === 0) differences.push(...counts)
-  else exceptions.push(...counts.map((count) => `${count} (${removed.length} archive entries were left out)`))
+  else if (counts.length > 0)
+    exceptions.push(
+      `${removed.length} archive entries were left out, and with them in the catalogue: ${counts.join("; ")}`,
+    )
   return judged(structureDetail(proof, restored), differences, exceptions)
 }
 
@@ -140,7 +143,7 @@ function compareInventory(expected: Record<string, string>, found: Record<string
 /** A heading of a schema dump in the words of the archive's listing. */
 function archiveText(heading: string): string {
   const parts = /^Name: (.*); Type: (.*?); Schema: (.*?); Owner: ?(.*?)$/.exec(heading)
-  return parts ? `${parts[2]} ${parts[3]} ${parts[1]} ${parts[4]}` : heading
+  return parts ? `${parts[2]} ${parts[3]} ${parts[1]} ${parts[4] === "-" ? "" : parts[4]}` : heading
 }
 
 function structureDetail(proof: Proof, restored: Restored): string {

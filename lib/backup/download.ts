@@ -61,7 +61,7 @@ function compareManifest(set: BackupSet, recorded: Recorded): { detail: string; 
   if (sets === 0) return { detail: "who wrote the manifest is unknown: the ledger at hand has no record of any set" }
   const found =
     manifestSha256 === undefined
-      ? `the ledger recorded ${formatCounted(sets, "set")} of ${set.database} and not this one: no backup run that ended well wrote it`
+      ? `the ledger recorded ${formatCounted(sets, "set")} of ${set.database} and not this one: no backup run that ended well wrote it: run the backup again`
       : `its SHA-256 is ${set.manifestSha256}, the ledger recorded ${manifestSha256} when the set was written`
   return { detail: "the manifest was compared with the ledger", difference: `manifest.json: ${found}` }
 }

@@ -14,6 +14,7 @@ const columnRow = z.object({
   name: z.string(),
   column: z.string(),
   type: z.string(),
+  typeOid: z.string(),
   key: z.boolean(),
 })
 const typeRow = z.object({ schema: z.string(), name: z.string(), definition: z.string() })
@@ -57,6 +58,7 @@ const functionsQuery = `
 
 const columnsQuery = `
   select a.schema, a.name, t.attname as column, format_type(t.atttypid, t.atttypmod) as type,
+         (select case when y.typcategory = 'A' and y.typelem <> 0 then y.typelem else y.oid end from pg_catalog.pg_type y where y.oid = t.atttypid)::text as "typeOid",
          exists (select from pg_catalog.pg_index i where i.indrelid = a.oid and i.indisprimary and t.attnum = any(i.indkey::int2[])) as key
     from away a join pg_catalog.pg_attribute t on t.attrelid = a.oid and t.attnum > 0 and not t.attisdropped
    where a.oid in (select refobjid from used where refclassid = 'pg_catalog.pg_class'::regclass
@@ -116,10 +118,10 @@ export async function readOutside(client: Client, excluded: Excluded): Promise<O
 
 function groupColumns(rows: z.infer<typeof columnRow>[]): OutsideFacts["relations"] {
   const relations = new Map<string, OutsideFacts["relations"][number]>()
-  for (const { schema, name, column, type, key } of rows) {
+  for (const { schema, name, column, type, typeOid, key } of rows) {
     const id = JSON.stringify([schema, name])
     const relation = relations.get(id) ?? { schema, name, columns: [], primaryKey: [] }
-    relation.columns.push({ name: column, type })
+    relation.columns.push({ name: column, type, typeOid })
     if (key) relation.primaryKey.push(column)
     relations.set(id, relation)
   }

@@ -58,7 +58,8 @@ const outsideFacts = z.strictObject({
     z.strictObject({
       schema: z.string(),
       name: z.string(),
-      columns: z.array(z.strictObject({ name: z.string(), type: z.string() })),
+      /** `typeOid` is that of the type's element when it is an array: the dump may hold it. */
+      columns: z.array(z.strictObject({ name: z.string(), type: z.string(), typeOid: z.string() })),
       primaryKey: z.array(z.string()),
     }),
   ),

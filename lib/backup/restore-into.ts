@@ -6,7 +6,7 @@ import { withClient } from "../postgres/connect.ts"
 import type { ScratchCluster } from "../postgres/scratch-cluster.ts"
 import type { Identities } from "../seal/seal.ts"
 import { runProgram } from "../system/program.ts"
-import { type ArchiveEntry, isEventTrigger, withDependents } from "./archive.ts"
+import { type ArchiveEntry, isEventTrigger, withDependencies, withDependents } from "./archive.ts"
 import { saysDiskFull } from "./disk-full.ts"
 import { missingExtensions } from "./missing-extensions.ts"
 import type { Proof } from "./proof.ts"
@@ -56,8 +56,8 @@ export async function restoreInto(cluster: ScratchCluster, order: RestoreIntoOrd
 type Head = { done: readonly ArchiveEntry[]; complaints: readonly string[] }
 
 /**
- * Stand-ins may lie in schemas that the dump creates and be of types that its extensions bring along: where any are needed, these two
- * come first.
+ * Stand-ins may lie in schemas that the dump creates, and be of types that it or its extensions bring along: where any are needed,
+ * these come first.
  */
 async function restoreHead(
   client: Client,
@@ -68,11 +68,14 @@ async function restoreHead(
 ): Promise<Head> {
   const { outside } = order.proof
   if (Object.values(outside).every((needed) => needed.length === 0)) return { done: [], complaints: [] }
-  const schemas = await makeSchemas(client, outside)
+  const schemas = await makeSchemas(client, order.proof)
+  const typeOids = new Set(outside.relations.flatMap(({ columns }) => columns.map((column) => column.typeOid)))
+  const isFirst = ({ text, catalogueOid, oid }: ArchiveEntry) =>
+    /^(SCHEMA|EXTENSION) - /.test(text) || (catalogueOid === typeCatalogue && typeOids.has(oid))
   const gone = new Set(removed)
-  const isHead = (entry: ArchiveEntry) => /^(SCHEMA|EXTENSION) - /.test(entry.text) && !gone.has(entry)
-  const done = order.entries.filter(isHead)
-  const without = order.entries.filter((entry) => !isHead(entry))
+  const done = withDependencies(order.entries, isFirst).filter((entry) => !gone.has(entry))
+  const isDone = new Set(done)
+  const without = order.entries.filter((entry) => !isDone.has(entry))
   const pgRestore = order.programs.pg_restore
   const { complaints } = await restoreArchive({ ...order, pgRestore, address, without }, "until closed")
   const standIns = await makeStandIns(client, outside)
@@ -158,7 +161,8 @@ async function chooseRemoved(client: Client, order: RestoreIntoOrder, exceptions
   return removed
 }
 
-/** Object ids of pg_extension and pg_constraint, the same in every PostgreSQL. */
+/** Object ids of pg_type, pg_extension and pg_constraint, the same in every PostgreSQL. */
+const typeCatalogue = "1247"
 const extensionCatalogue = "3079"
 const constraintCatalogue = "2606"
 

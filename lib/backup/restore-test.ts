@@ -1,11 +1,8 @@
-import { readFile } from "node:fs/promises"
-import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
 import { withClient } from "../postgres/connect.ts"
 import { findPrograms } from "../postgres/programs.ts"
 import { type ScratchCluster, withScratchCluster } from "../postgres/scratch-cluster.ts"
-import { identityFingerprints } from "../seal/recipients.ts"
-import { type Identities, unsealBytes } from "../seal/seal.ts"
+import type { Identities } from "../seal/seal.ts"
 import type { Store } from "../store/store.ts"
 import { startTimer } from "../system/clock.ts"
 import { withTempDir } from "../system/temp.ts"
@@ -14,13 +11,12 @@ import { compareData, compareStructure } from "./compare.ts"
 import { explainDiskFull } from "./disk-full.ts"
 import { downloadSet } from "./download.ts"
 import { checkIntegrity } from "./integrity.ts"
-import { type Proof, parseProof } from "./proof.ts"
+import { type OpenedSet, openSet } from "./open-set.ts"
 import { readRestored } from "./read-restored.ts"
-import { failed, type Level, overallVerdict, type Receipt, skipped } from "./receipt.ts"
+import { overallVerdict, type Receipt, skipped } from "./receipt.ts"
 import type { Recorded } from "./recorded.ts"
-import { listArchive } from "./restore.ts"
 import { restoreInto } from "./restore-into.ts"
-import { type BackupSet, objectNames } from "./set.ts"
+import type { BackupSet } from "./set.ts"
 
 export type RestoreTestOrder = {
   set: BackupSet
@@ -38,8 +34,6 @@ export type RestoreTestOrder = {
   log: Log
   signal: AbortSignal
 }
-
-const smallObjectLimitBytes = 1024 * 1024 * 1024
 
 /** A test under way: levels and timings fill up as it goes. */
 type Progress = {
@@ -113,48 +107,7 @@ async function runLevels(order: RestoreTestOrder, test: Progress, dir: string): 
   )
 }
 
-type Opened = {
-  proof: Proof
-  rolesSql: string | undefined
-  dump: { file: string; plainBytes: number }
-  entries: Awaited<ReturnType<typeof listArchive>>
-}
-
-/** Decrypts everything but the dump's body, and reads the dump's table of contents. */
-async function openSet(
-  order: RestoreTestOrder,
-  files: Map<string, string>,
-  pgRestore: string,
-): Promise<Opened | { failure: Level }> {
-  const { objects } = order.set.manifest
-  const file = (name: string) => {
-    const path = files.get(name)
-    if (path === undefined) throw new Error(`${name} was not downloaded`)
-    return path
-  }
-  const open = async (name: string) =>
-    unsealBytes(await readFile(file(name)), order.identities, { maxBytes: smallObjectLimitBytes })
-  try {
-    const proof = parseProof(await open(objectNames.proof))
-    const rolesSql = objects.roles ? new TextDecoder().decode(await open(objectNames.roles)) : undefined
-    const dump = { file: file(objectNames.dump), plainBytes: objects.dump.plainBytes }
-    return { proof, rolesSql, dump, entries: await listArchive(pgRestore, dump, order.identities, order.signal) }
-  } catch (error) {
-    order.signal.throwIfAborted()
-    return { failure: failed("the set cannot be opened", [`${errorText(error)}${await keyMismatch(order)}`]) }
-  }
-}
-
-/** Whose keys would open the set, when the one at hand is none of them. */
-async function keyMismatch({ set, identities }: RestoreTestOrder): Promise<string> {
-  const { recipients } = set.manifest
-  const own = await identityFingerprints(identities)
-  if (own.some((fingerprint) => recipients.includes(fingerprint))) return ""
-  const keys = recipients.length === 1 ? "the public key" : "the public keys"
-  return `; the set was sealed for ${keys} ${recipients.join(", ")}, and BACKUP_IDENTITY belongs to ${own.join(", ")}`
-}
-
-type Restoration = Pick<Opened, "proof"> & { removed: Opened["entries"]; pgDump: string; database: string }
+type Restoration = Pick<OpenedSet, "proof"> & { removed: OpenedSet["entries"]; pgDump: string; database: string }
 
 /** The levels that look at the restored copy. Each is asked even when an earlier one failed: together they tell what is wrong. */
 async function compareAll(

@@ -1,6 +1,6 @@
 import { type Client, escapeIdentifier } from "pg"
 import { errorText } from "../core/error-text.ts"
-import type { OutsideFacts } from "./proof.ts"
+import type { OutsideFacts, Proof } from "./proof.ts"
 
 /** What was made in the scratch cluster in place of something that the backup does not hold, in words. */
 export type StandIns = { made: string[]; failed: string[] }
@@ -27,14 +27,12 @@ export async function makeTablespaces(client: Client, names: readonly string[]):
 }
 
 /** Creates the excluded schemas that anything of the dump lies in or refers to. They come before the first thing is restored. */
-export async function makeSchemas(client: Client, outside: OutsideFacts): Promise<StandIns> {
+export async function makeSchemas(client: Client, { outside, excluded }: Proof): Promise<StandIns> {
   const result: StandIns = { made: [], failed: [] }
   const objects = [...outside.types, ...outside.relations, ...outside.functions]
-  for (const schema of new Set([...outside.schemas, ...objects.map((object) => object.schema)])) {
-    const { rows } = await client.query("select 1 from pg_catalog.pg_namespace where nspname = $1", [schema])
-    if (rows.length === 0)
-      await attempt(client, result, `schema ${schema}`, `create schema ${escapeIdentifier(schema)}`)
-  }
+  const needed = new Set([...outside.schemas, ...objects.map((object) => object.schema)])
+  for (const schema of excluded.schemas.filter((name) => needed.has(name)))
+    await attempt(client, result, `schema ${schema}`, `create schema ${escapeIdentifier(schema)}`)
   return result
 }
 
@@ -59,7 +57,7 @@ export async function makeStandIns(client: Client, outside: OutsideFacts): Promi
   return result
 }
 
-/** A column whose type is not there, since nothing of the dump needed it, becomes text. */
+/** A column whose type is not there, since the dump does not hold it either, becomes text. */
 async function tableStatement(client: Client, relation: OutsideFacts["relations"][number]): Promise<string> {
   const { schema, name, columns, primaryKey } = relation
   const { rows } = await client.query(

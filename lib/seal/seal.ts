@@ -1,8 +1,9 @@
 import { PassThrough, pipeline, Readable, Transform } from "node:stream"
 import { decryptAge, encryptAge } from "./age.ts"
+import { compressFrames } from "./compress-frames.ts"
+import { decompressFrames } from "./decompress-frames.ts"
 import type { Identities, Recipients } from "./recipients.ts"
 import { hashedTally, tallied, tally } from "./tally.ts"
-import { compressFrames, decompressFrames } from "./zstd-frames.ts"
 
 export type { Identities } from "./recipients.ts"
 

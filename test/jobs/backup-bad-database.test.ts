@@ -1,6 +1,7 @@
 import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest"
+import type { Manifest } from "../../lib/backup/manifest.ts"
 import { startCluster } from "../../lib/postgres/cluster.ts"
 import { withClient } from "../../lib/postgres/connect.ts"
 import { withTempDir } from "../../lib/system/temp.ts"
@@ -47,6 +48,11 @@ async function unfinishedBytes({ root }: Night): Promise<number> {
   const names = await readdir(join(root, "bucket"), { recursive: true }).catch(() => [])
   const part = names.find((name) => name.endsWith(".part"))
   return part ? (await stat(join(root, "bucket", part))).size : 0
+}
+
+/** A manifest that says something else than it did. */
+function withFacts(manifest: Buffer, facts: Partial<Manifest>): Buffer {
+  return Buffer.from(JSON.stringify({ ...JSON.parse(manifest.toString()), ...facts }))
 }
 
 function isAlive(pid: number): boolean {
@@ -187,7 +193,7 @@ describe("backup, when the database refuses", () => {
     const minutesFor = { dump: 170_000, proof: 100_000, total: 175_000 }
     const [set] = await committedSets(night.store)
     await replaceObject(night.store, `main/${set}/manifest.json`, (bytes) =>
-      Buffer.from(JSON.stringify({ ...JSON.parse(bytes.toString()), durationsMs: minutesFor })),
+      withFacts(bytes, { durationsMs: minutesFor }),
     )
     const before = await contents(night.store)
     const bad = await night.run("backup", second)
@@ -201,12 +207,12 @@ describe("backup, when the database refuses", () => {
     expect([rehearsed.exitCode, rehearsed.run.summary]).toEqual([1, expect.stringContaining("raise jobMinutes")])
   })
 
-  it("does not call a database too large because the last backup waited long for a lock", async () => {
+  it("does not call a database too large because the last backup was small, or waited long for a lock", async () => {
     const { night } = await secondNight({ sql: small, backup: "jobMinutes: 2" })
     const waited = { dump: 700, proof: 500, total: 900_000 }
     const [set] = await committedSets(night.store)
     await replaceObject(night.store, `main/${set}/manifest.json`, (bytes) =>
-      Buffer.from(JSON.stringify({ ...JSON.parse(bytes.toString()), durationsMs: waited })),
+      withFacts(bytes, { durationsMs: waited, totals: { tables: 1, rows: 1, largeObjects: 0, databaseBytes: 20_000 } }),
     )
     expect((await night.run("backup", second)).exitCode).toBe(0)
   })

@@ -62,10 +62,13 @@ export function databaseUrl(name: string): string {
   return `postgres://${user}@${host}:${port}/${encodeURIComponent(name)}`
 }
 
-/** Runs one statement as the superuser, outside of any test database. */
-export async function administer(sql: string): Promise<void> {
+/** Runs one statement as the superuser, outside of any test database, after the settings that it needs. Returns its rows. */
+export async function administer(sql: string, settings = ""): Promise<Record<string, unknown>[]> {
   const address = parsePostgresUrl(databaseUrl("postgres"), "the shared server")
-  await withClient(address, { applicationName: "tests" }, (client) => client.query(sql))
+  return withClient(address, { applicationName: "tests" }, async (client) => {
+    if (settings !== "") await client.query(settings)
+    return (await client.query(sql)).rows
+  })
 }
 
 function describeDatabase(name: string): TestDatabase {
@@ -84,6 +87,8 @@ function describeDatabase(name: string): TestDatabase {
       const { host, port } = inject("postgres")
       return `postgres://${encodeURIComponent(role)}:${encodeURIComponent(password)}@${host}:${port}/${name}`
     },
-    drop: () => administer(`drop database if exists ${name} with (force)`),
+    async drop() {
+      await administer(`drop database if exists ${name} with (force)`)
+    },
   }
 }
