@@ -10,10 +10,10 @@ import { latestMigration } from "./migration.ts"
 import type { OpenFolder } from "./open-folder.ts"
 import type { Proof } from "./proof.ts"
 import { dumpSchema } from "./schema-dump.ts"
-import { pairReadings, readSequences } from "./sequences.ts"
+import { glanceAtSequences, pairReadings } from "./sequences.ts"
 import { objectNames } from "./set.ts"
 import type { Snapshot } from "./snapshot.ts"
-import { takeProof } from "./take-proof.ts"
+import { type SnapshotProof, takeProof } from "./take-proof.ts"
 
 export type CaptureOrder = {
   address: PostgresAddress
@@ -40,10 +40,18 @@ export type Captured = {
   durationsMs: { dump: number; proof: number }
 }
 
-/** Dumps and proves one snapshot, side by side. When one of the two fails the other is ended. */
+/**
+ * Dumps and proves one snapshot, side by side. When one of the two fails the other is ended. The dump of the schema comes before both:
+ * each pg_dump locks every table, and a server with default settings has room for two holders of 5,000 locks and not for three.
+ */
 export async function capture(snapshot: Snapshot, order: CaptureOrder): Promise<Captured> {
   const { excluded } = order.settings
-  const before = await readSequences(snapshot.client, excluded)
+  const before = await glanceAtSequences(snapshot.client, excluded)
+  const schema = await dumpSchema(order.programs.pg_dump, order.address, {
+    excluded,
+    snapshot: snapshot.id,
+    signal: order.signal,
+  })
   const dumping = timed(() => dump(snapshot, order))
   const proving = timed(() => prove(snapshot, order))
   for (const work of [dumping, proving]) work.catch(order.end)
@@ -51,10 +59,15 @@ export async function capture(snapshot: Snapshot, order: CaptureOrder): Promise<
     await Promise.allSettled([dumping, proving])
     throw error
   })
-  const after = await readSequences(snapshot.client, excluded)
+  const after = await glanceAtSequences(snapshot.client, excluded)
   return {
     dump: dumped.value,
-    proof: { ...proven.value, sequences: pairReadings(before, after) },
+    proof: {
+      ...proven.value,
+      leftOut: [...proven.value.leftOut, ...schema.warnings],
+      sequences: pairReadings(before, after),
+      schema: schema.text,
+    },
     migration: await latestMigration(snapshot.client),
     snapshotAt: order.snapshotAt.toISOString(),
     durationsMs: { dump: dumped.ms, proof: proven.ms },
@@ -73,14 +86,9 @@ function dump(snapshot: Snapshot, order: CaptureOrder): Promise<StoredObjectFact
   })
 }
 
-async function prove(snapshot: Snapshot, order: CaptureOrder): Promise<Omit<Proof, "sequences">> {
-  const { settings, address, server, programs, log, signal } = order
-  const schema = await dumpSchema(programs.pg_dump, address, {
-    excluded: settings.excluded,
-    snapshot: snapshot.id,
-    signal,
-  })
-  const facts = await takeProof(snapshot.client, {
+function prove(snapshot: Snapshot, order: CaptureOrder): Promise<SnapshotProof> {
+  const { settings, server, log, signal } = order
+  return takeProof(snapshot.client, {
     relations: snapshot.tables,
     level: settings.proof,
     serverMajor: server.major,
@@ -89,7 +97,6 @@ async function prove(snapshot: Snapshot, order: CaptureOrder): Promise<Omit<Proo
     log,
     signal,
   })
-  return { ...facts, schema: schema.text, leftOut: [...facts.leftOut, ...schema.warnings] }
 }
 
 async function timed<T>(fn: () => Promise<T>): Promise<{ value: T; ms: number }> {

@@ -4,6 +4,7 @@ import type { Recipients } from "../seal/recipients.ts"
 import { heldUntil, sealStream } from "../seal/seal.ts"
 import type { Store } from "../store/store.ts"
 import { every } from "../system/clock.ts"
+import { largeWritesEnvironment } from "../system/large-writes.ts"
 import { openPipe } from "../system/pipe.ts"
 import { startProgram } from "../system/program.ts"
 import type { StoredObjectFacts } from "./manifest.ts"
@@ -44,7 +45,7 @@ export async function dumpSealed(order: DumpOrder): Promise<StoredObjectFacts> {
     `--lock-wait-timeout=${lockWaitTimeout}`,
   ]
   const program = startProgram(order.pgDump, [...args, ...excludeArguments(order.excluded)], {
-    env: programEnvironment(order.address, "nightshift/backup"),
+    env: { ...programEnvironment(order.address, "nightshift/backup"), ...(await largeWritesEnvironment()) },
     stdout: pipe.writeFd,
     signal: order.signal,
     onStderrLine: (line) => order.log.info(line),

@@ -1,9 +1,11 @@
 import { type Client, escapeIdentifier } from "pg"
 import { z } from "zod"
 import { type PostgresAddress, programEnvironment } from "../postgres/address.ts"
-import { runProgram } from "../system/program.ts"
-import { ProgramFailed } from "../system/program-failed.ts"
+import { startProgram } from "../system/program.ts"
+import { keepTail } from "../system/program-output.ts"
 import { judged, type Level } from "./receipt.ts"
+
+const drainGraceMs = 1000
 
 const foreignKeyRow = z.object({
   name: z.string(),
@@ -78,20 +80,17 @@ async function silenceEventTriggers(client: Client): Promise<void> {
   for (const { name } of rows) await client.query(`alter event trigger ${escapeIdentifier(String(name))} disable`)
 }
 
-/** Complaints of pg_amcheck, one a line. */
-async function runAmcheck(program: string, address: PostgresAddress, signal: AbortSignal): Promise<string[]> {
-  try {
-    await runProgram(
-      program,
-      ["--install-missing", "--heapallindexed", "--parent-check", "--jobs=2", "--no-password"],
-      {
-        env: programEnvironment(address),
-        signal,
-      },
-    )
-    return []
-  } catch (error) {
-    if (error instanceof ProgramFailed) return [`pg_amcheck: ${error.message}`]
-    throw error
-  }
+/** What pg_amcheck found, an entry for each index or table: it writes that to stdout, and what went wrong with itself to stderr. */
+async function runAmcheck(file: string, address: PostgresAddress, signal: AbortSignal): Promise<string[]> {
+  const args = ["--install-missing", "--heapallindexed", "--parent-check", "--jobs=2", "--no-password"]
+  const program = startProgram(file, args, { env: programEnvironment(address), signal })
+  const found = keepTail(program.stdout)
+  const { exitCode, killedBy } = await program.exited
+  await found.ended(drainGraceMs)
+  signal.throwIfAborted()
+  if (exitCode === 0) return []
+  const complaints = `${found.text()}\n${program.stderr()}`
+    .split(/\n(?=\S)/)
+    .map((text) => text.replace(/\s+/g, " ").trim())
+  return [`pg_amcheck ended with ${killedBy ?? `exit code ${exitCode}`}`, ...complaints.filter((text) => text !== "")]
 }

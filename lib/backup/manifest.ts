@@ -19,6 +19,8 @@ const serverFacts = z.strictObject({
   icuLocale: z.string().optional(),
   icuRules: z.string().optional(),
   builtinLocale: z.string().optional(),
+  /** Of a database with columns of type `money`: a dump holds them the way this locale writes money. */
+  lcMonetary: z.string().optional(),
 })
 
 export const manifestSchema = z.strictObject({

@@ -4,11 +4,12 @@ import type { PostgresAddress } from "../postgres/address.ts"
 import { listTables } from "../postgres/catalogue.ts"
 import type { Restored } from "./compare.ts"
 import { readInventory } from "./inventory.ts"
+import { readLargeObjects } from "./large-objects.ts"
 import type { Proof, TableFacts } from "./proof.ts"
 import { dumpSchema } from "./schema-dump.ts"
 import { readSequences } from "./sequences.ts"
 import { pinSettings, readColumns } from "./table-facts.ts"
-import { readLargeObjects, readStored } from "./take-proof.ts"
+import { readStored } from "./take-proof.ts"
 
 /** Reads a restored database the way the proof read its source. Stand-ins for excluded objects are not looked at. */
 export async function readRestored(

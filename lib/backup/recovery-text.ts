@@ -50,6 +50,7 @@ export function renderRecovery(facts: RecoveryFacts): string {
     "",
     "```sh",
     `psql --no-psqlrc --set ON_ERROR_STOP=1 --dbname postgres --command "${createDatabase(facts.server)}"`,
+    ...setMonetary(facts.server),
     "```",
     "",
     "## 5. Restore",
@@ -65,7 +66,10 @@ export function renderRecovery(facts: RecoveryFacts): string {
     "",
     "- Give the login roles passwords: a backup holds none (`alter role … password …`).",
     "- Run `vacuumdb --analyze-only --dbname restored`: statistics are not in a dump.",
-    "- Settings of the database itself (`alter database … set …`) and its own grants are not restored: compare them with your notes.",
+    "- Settings, grants and the comment of the database itself were not restored. The dump has them under the old name:",
+    "  `… | pg_restore --create --schema-only --file - | grep -E '^(ALTER|COMMENT ON|GRANT|REVOKE) .*DATABASE '` prints them.",
+    "- Event triggers are restored before materialized views are filled, and that sets them off. Where one of them forbids it, a superuser",
+    "  restores with `PGOPTIONS='-c session_replication_role=replica'`.",
     "- `proof.json.zst.age` holds what the database contained, table by table, taken inside the dump's own snapshot: exact rows and",
     "  content hashes. Decrypt it the same way and compare.",
     "",
@@ -90,13 +94,29 @@ function rolesSteps(facts: RecoveryFacts): string[] {
   ]
 }
 
+/** Amounts of type money are in the dump the way this locale writes them. */
+function setMonetary({ lcMonetary }: ServerFacts): string[] {
+  if (lcMonetary === undefined) return []
+  return [
+    `psql --no-psqlrc --set ON_ERROR_STOP=1 --dbname postgres --command "alter database restored set lc_monetary = ${shell(quoted(lcMonetary))}"`,
+  ]
+}
+
 function createDatabase(server: ServerFacts): string {
-  const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`
   const parts = [`create database restored template template0 encoding ${quoted(server.encoding)}`]
   if (server.major >= 15) parts.push(`locale_provider ${server.localeProvider}`)
   parts.push(`lc_collate ${quoted(server.collate)} lc_ctype ${quoted(server.ctype)}`)
   if (server.icuLocale) parts.push(`icu_locale ${quoted(server.icuLocale)}`)
   if (server.builtinLocale) parts.push(`builtin_locale ${quoted(server.builtinLocale)}`)
   if (server.icuRules) parts.push(`icu_rules ${quoted(server.icuRules)}`)
-  return parts.join(" ").replace(/(["$`\\])/g, "\\$1")
+  return shell(parts.join(" "))
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+/** As it must stand between double quotes of a shell. */
+function shell(text: string): string {
+  return text.replace(/(["$`\\])/g, "\\$1")
 }

@@ -1,4 +1,4 @@
-import type { Client } from "pg"
+import { type Client, escapeLiteral } from "pg"
 import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
 import { type PostgresAddress, programEnvironment } from "../postgres/address.ts"
@@ -11,7 +11,7 @@ import { saysDiskFull } from "./disk-full.ts"
 import { missingExtensions } from "./missing-extensions.ts"
 import type { Proof } from "./proof.ts"
 import { failed, judged, type Level, skipped } from "./receipt.ts"
-import { realComplaints, restoreArchive, type SealedDump } from "./restore.ts"
+import { restoreArchive, type SealedDump } from "./restore.ts"
 import { createScratchDatabase } from "./scratch-database.ts"
 import type { BackupSet } from "./set.ts"
 import { makeMissingRoles, makeSchemas, makeStandIns, makeTablespaces } from "./stand-ins.ts"
@@ -44,6 +44,7 @@ export async function restoreInto(cluster: ScratchCluster, order: RestoreIntoOrd
     exceptions.push(...(await restoreRoles(client, cluster.address("postgres"), order)))
     await makeTablespaces(client, proof.tablespaces)
     exceptions.push(...(await createScratchDatabase(cluster, { ...set.manifest.server, name: databaseName }, order)))
+    exceptions.push(...(await setMonetary(client, set.manifest.server.lcMonetary)))
   })
   const address = cluster.address(databaseName)
   return withClient(address, connection, async (client) => {
@@ -51,6 +52,17 @@ export async function restoreInto(cluster: ScratchCluster, order: RestoreIntoOrd
     const head = await restoreHead(client, address, order, removed, exceptions)
     return { database: databaseName, removed, ...(await restoreBody(address, order, { removed, ...head }, exceptions)) }
   })
+}
+
+/** Columns of type money were written the way of the source's locale, and are read so. */
+async function setMonetary(client: Client, locale: string | undefined): Promise<string[]> {
+  if (locale === undefined) return []
+  try {
+    await client.query(`alter database ${databaseName} set lc_monetary = ${escapeLiteral(locale)}`)
+    return []
+  } catch (error) {
+    return [`columns of type money are written the way of ${locale}: ${errorText(error)}`]
+  }
 }
 
 type Head = { done: readonly ArchiveEntry[]; complaints: readonly string[] }
@@ -122,7 +134,7 @@ async function restoreBody(
       `${order.entries.length} entries; decrypted and read to its end with the size and SHA-256 that pg_dump wrote`,
       wrong,
     ),
-    restore: judged(detail, realComplaints(complaints), exceptions),
+    restore: judged(detail, complaints, exceptions),
   }
 }
 

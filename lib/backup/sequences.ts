@@ -1,6 +1,7 @@
 import { type Client, escapeIdentifier, escapeLiteral } from "pg"
 import { z } from "zod"
 import type { Excluded, SequenceFacts, SequencePosition } from "./proof.ts"
+import { endSavepoint } from "./savepoint.ts"
 
 export type SequenceName = { oid: string; schema: string; name: string; cycles: boolean }
 export type SequenceReading = SequenceName & SequencePosition
@@ -22,6 +23,14 @@ export async function readSequences(client: Client, excluded: Excluded): Promise
     const { rows } = await client.query(parts.join(" union all "))
     for (const row of rows) readings.push(readingRow.parse(row))
   }
+  return readings
+}
+
+/** The same inside a transaction that goes on for long. */
+export async function glanceAtSequences(client: Client, excluded: Excluded): Promise<SequenceReading[]> {
+  await client.query("savepoint sequences")
+  const readings = await readSequences(client, excluded)
+  await endSavepoint(client, "sequences")
   return readings
 }
 

@@ -79,7 +79,13 @@ async function lockTables(client: Client, tables: readonly CatalogueTable[], loc
     try {
       await client.query(`lock table ${names.slice(start, start + lockBatch).join(", ")} in access share mode`)
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "55P03")) throw error
+      const code = error instanceof Error && "code" in error ? error.code : undefined
+      if (code === "53200")
+        throw new Error(
+          `the server has no room for locks on ${names.length} tables: raise its max_locks_per_transaction (64 are enough for about 5,000 tables) and restart it`,
+          { cause: error },
+        )
+      if (code !== "55P03") throw error
       throw new Error(
         `a table stayed locked for ${lockTimeoutMs / 1000} s: something holds an ACCESS EXCLUSIVE lock, see pg_locks`,
         { cause: error },

@@ -7,6 +7,7 @@ const serverRow = z.object({
   versionNumber: z.number(),
   encoding: z.string(),
   bytes: z.string(),
+  lcMonetary: z.string().nullable(),
   database: z.looseObject({
     datcollate: z.string(),
     datctype: z.string(),
@@ -17,13 +18,19 @@ const serverRow = z.object({
   }),
 })
 
+/** Columns of type money, of arrays of it, of domains over it. */
+const moneyColumns = `
+  select from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+   where a.attrelid >= 16384 and 'pg_catalog.money'::regtype in (t.oid, t.typelem, t.typbasetype)`
+
 const providers: Record<string, ServerFacts["localeProvider"]> = { c: "libc", i: "icu", b: "builtin" }
 
 /** What a copy of this database must be created with, and how large the original is. */
 export async function readServerFacts(client: Client): Promise<{ server: ServerFacts; databaseBytes: number }> {
   const { rows } = await client.query(
     `select current_setting('server_version') as version, current_setting('server_version_num')::int as "versionNumber",
-            pg_encoding_to_char(encoding) as encoding, pg_database_size(oid)::text as bytes, to_jsonb(d) as database
+            pg_encoding_to_char(encoding) as encoding, pg_database_size(oid)::text as bytes, to_jsonb(d) as database,
+            case when exists (${moneyColumns}) then (select reset_val from pg_catalog.pg_settings where name = 'lc_monetary') end as "lcMonetary"
        from pg_catalog.pg_database d where datname = current_database()`,
   )
   const row = serverRow.parse(rows[0])
@@ -40,6 +47,7 @@ export async function readServerFacts(client: Client): Promise<{ server: ServerF
       ctype: row.database.datctype,
       ...(provider === "icu" && locale && { icuLocale: locale }),
       ...(provider === "builtin" && locale && { builtinLocale: locale }),
+      ...(row.lcMonetary !== null && { lcMonetary: row.lcMonetary }),
       ...(row.database.daticurules && { icuRules: row.database.daticurules }),
     },
   }

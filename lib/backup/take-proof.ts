@@ -6,8 +6,10 @@ import type { Log } from "../core/log.ts"
 import { isConnectionLoss } from "../postgres/connect-error.ts"
 import { startTimer } from "../system/clock.ts"
 import { readHidden, readInventory, readReferencedRoles, readTablespaces } from "./inventory.ts"
+import { readLargeObjects } from "./large-objects.ts"
 import { readOutside } from "./outside.ts"
 import { type Excluded, type ExtensionFacts, type Proof, qualified, type TableFacts } from "./proof.ts"
+import { endSavepoint } from "./savepoint.ts"
 import {
   type Column,
   factsQuery,
@@ -107,7 +109,7 @@ async function readFacts(
   try {
     const read = isView ? readDefined : readStored
     const facts = await read(client, relation, order.level === "full" ? columns : undefined)
-    await client.query("release savepoint facts")
+    await endSavepoint(client, "facts")
     return facts
   } catch (error) {
     const sqlstate = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : ""
@@ -115,7 +117,7 @@ async function readFacts(
     const isItsOwnFault = isView && /^(0[AKLPZ]|2|3|4[24]|54|55|P0|XX000)/.test(sqlstate)
     if (isConnectionLoss(error)) throw error
     if (!isTimeUp && !isItsOwnFault) throw new Error(`cannot count ${qualified(relation)}`, { cause: error })
-    await client.query("rollback to savepoint facts")
+    await endSavepoint(client, "facts")
     return isTimeUp ? "time is up" : { sqlstate }
   }
 }
@@ -179,36 +181,6 @@ async function readExtensions(client: Client): Promise<ExtensionFacts[]> {
   )
   const row = z.object({ name: z.string(), version: z.string(), schema: z.string(), dependents: z.array(z.string()) })
   return rows.map((value) => row.parse(value))
-}
-
-/** Large objects page by page, where the role may read them: on most servers only a superuser may. */
-export async function readLargeObjects(
-  client: Client,
-  level: "full" | "counts",
-  leftOut: string[],
-): Promise<Proof["largeObjects"]> {
-  const counted = await client.query(
-    "select count(*)::text as count, has_table_privilege('pg_catalog.pg_largeobject', 'select') as readable from pg_catalog.pg_largeobject_metadata",
-  )
-  const { count, readable } = z.object({ count: z.string(), readable: z.boolean() }).parse(counted.rows[0])
-  if (level === "counts" || count === "0") return { count }
-  const described = await client.query(hashOf(largeObjectRecord, "pg_catalog.pg_largeobject_metadata m"))
-  const attributes = z.string().parse(described.rows[0]?.hash)
-  if (!readable) {
-    leftOut.push(`content of ${count} large objects: this role may not read pg_largeobject`)
-    return { count, attributes }
-  }
-  const { rows } = await client.query(hashOf("oidsend(loid), int4send(pageno), data", "pg_catalog.pg_largeobject"))
-  return { count, attributes, hash: z.string().parse(rows[0]?.hash) }
-}
-
-/** Owner, grants and comment of the large object `m`. */
-const largeObjectRecord = `oidsend(m.oid), pg_get_userbyid(m.lomowner)::text collate "C",
-  array(select item::text collate "C" from unnest(m.lomacl) item order by 1),
-  obj_description(m.oid, 'pg_largeobject') collate "C"`
-
-function hashOf(record: string, source: string): string {
-  return `select coalesce(sum(hashint4extended(0, hash_record_extended(row(${record}), 0))), 0)::text as hash from ${source}`
 }
 
 function unreachedText(names: string[], limitMs: number): string {

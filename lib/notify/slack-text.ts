@@ -40,7 +40,7 @@ export function truncateSlack(markup: string, max: number): string {
   let cut = markup.slice(0, max - 1)
   if (/[\ud800-\udbff]$/.test(cut)) cut = cut.slice(0, -1)
   const entity = cut.lastIndexOf("&")
-  if (entity > cut.length - 5 && !cut.includes(";", entity)) cut = cut.slice(0, entity)
+  if (entity >= 0 && entity > cut.length - 5 && !cut.includes(";", entity)) cut = cut.slice(0, entity)
   const link = cut.lastIndexOf("<")
   if (link >= 0 && !cut.includes(">", link)) cut = cut.slice(0, link)
   return `${cut}…`

@@ -4,6 +4,7 @@ import { formatDuration } from "../core/duration.ts"
 import { errorText } from "../core/error-text.ts"
 import { sleep, startTimer } from "../system/clock.ts"
 import { type RunningProgram, runProgram, startProgram } from "../system/program.ts"
+import { makeTempDir, removeTempDir, shortTempBase } from "../system/temp.ts"
 import { unprivilegedUser } from "../system/user.ts"
 import type { PostgresAddress } from "./address.ts"
 import { withClient } from "./connect.ts"
@@ -13,6 +14,8 @@ import { serverPrograms } from "./programs.ts"
 const initdbLimitMs = 120_000
 const readyLimitMs = 60_000
 const stopGraceMs = 5000
+const longestSocketName = ".s.PGSQL.65535"
+const maxSocketPathBytes = 103
 
 export type ClusterOptions = SearchOptions & {
   major: number
@@ -45,32 +48,43 @@ export async function startCluster(options: ClusterOptions): Promise<RunningClus
   const programs = await serverPrograms(options.major, options)
   const user = await unprivilegedUser()
   const data = join(dir, "data")
-  const socket = join(dir, "socket")
-  if (user) await chmod(dir, 0o711) // the server's user must get through to its own folders
-  for (const folder of [data, socket]) {
-    await mkdir(folder, { mode: 0o700 })
-    if (user) await chown(folder, user.uid, user.gid)
-  }
-  const common = { cwd: dir, user }
-  const initArgs = ["-D", data, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-  await runProgram(programs.initdb, initArgs, { ...common, signal, timeoutMs: initdbLimitMs })
-  if (options.hba !== undefined) await writeFile(join(data, "pg_hba.conf"), options.hba)
+  const socket = await makeSocketFolder(dir)
+  try {
+    if (user) await chmod(dir, 0o711) // the server's user must get through to its own folders
+    await mkdir(data, { mode: 0o700 })
+    for (const folder of [data, socket]) if (user) await chown(folder, user.uid, user.gid)
+    const common = { cwd: dir, user }
+    const initArgs = ["-D", data, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    await runProgram(programs.initdb, initArgs, { ...common, signal, timeoutMs: initdbLimitMs })
+    if (options.hba !== undefined) await writeFile(join(data, "pg_hba.conf"), options.hba)
 
-  signal?.throwIfAborted()
-  const settings = {
-    ...options.settings,
-    unix_socket_directories: socket,
-    unix_socket_permissions: "0700",
-    port: String(port),
-  }
-  const args = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
-  const server = startProgram(programs.postgres, ["-D", data, ...args], { ...common, stdout: "ignore" })
-  const cluster = describeCluster(server, { socket, port, superuser })
-  await untilReady(cluster, server, signal).catch(async (error: unknown) => {
-    await cluster.stop()
+    signal?.throwIfAborted()
+    const args = serverArguments(options.settings, socket, port)
+    const server = startProgram(programs.postgres, ["-D", data, ...args], { ...common, stdout: "ignore" })
+    const cluster = describeCluster(server, { socket, port, superuser })
+    await untilReady(cluster, server, signal).catch(async (error: unknown) => {
+      await cluster.stop()
+      throw error
+    })
+    return cluster
+  } catch (error) {
+    await removeTempDir(socket)
     throw error
-  })
-  return cluster
+  }
+}
+
+function serverArguments(given: Record<string, string>, socket: string, port: number): string[] {
+  const own = { unix_socket_directories: socket, unix_socket_permissions: "0700", port: String(port) }
+  return Object.entries({ ...given, ...own }).flatMap(([name, value]) => ["-c", `${name}=${value}`])
+}
+
+/** A socket's path has a limit that a long temp directory exceeds; the socket then gets a directory of its own elsewhere. */
+async function makeSocketFolder(dir: string): Promise<string> {
+  const socket = join(dir, "socket")
+  if (Buffer.byteLength(join(socket, longestSocketName)) > maxSocketPathBytes)
+    return makeTempDir("socket", shortTempBase)
+  await mkdir(socket, { mode: 0o700 })
+  return socket
 }
 
 type Place = { socket: string; port: number; superuser: string }
@@ -99,6 +113,7 @@ function describeCluster(server: RunningProgram, { socket, port, superuser }: Pl
     async stop() {
       stopping = true
       await server.kill("SIGQUIT", stopGraceMs)
+      await removeTempDir(socket)
     },
   }
 }

@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, readlink, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 
 const maxLabelLength = 12
 const dayMs = 24 * 3600 * 1000
@@ -26,9 +26,12 @@ export async function withTempDir<T>(label: string, fn: (dir: string) => Promise
 }
 
 /** Makes such a directory for what outlives a function call. The caller removes it with `removeTempDir`. */
-export async function makeTempDir(label: string): Promise<string> {
-  return mkdtemp(join(tmpdir(), `nightshift-${shortLabel(label)}-${process.pid}-${await pidNamespace()}-`))
+export async function makeTempDir(label: string, base: string = tmpdir()): Promise<string> {
+  return mkdtemp(join(base, `nightshift-${shortLabel(label)}-${process.pid}-${await pidNamespace()}-`))
 }
+
+/** Where a temp directory's path is sure to be short, on a system whose own one may not be. */
+export const shortTempBase = "/tmp"
 
 /** Removes a directory and all that is in it. Not being there is no error. */
 export async function removeTempDir(dir: string): Promise<void> {
@@ -44,9 +47,8 @@ export async function sweepStaleTempDirs(release: (dir: string) => Promise<void>
   const namespace = await pidNamespace()
   const removed: string[] = []
   const errors: unknown[] = []
-  for (const name of await readdir(tmpdir())) {
-    const owner = parseOwner(name)
-    const dir = join(tmpdir(), name)
+  for (const dir of await listTempDirs()) {
+    const owner = parseOwner(basename(dir))
     if (!owner || !(await isStale(dir, owner, namespace))) continue
     try {
       await release(dir)
@@ -58,6 +60,14 @@ export async function sweepStaleTempDirs(release: (dir: string) => Promise<void>
   }
   if (errors.length > 0) throw new AggregateError(errors, "cannot remove what killed runs left behind")
   return removed
+}
+
+async function listTempDirs(): Promise<string[]> {
+  const bases = [...new Set([tmpdir(), shortTempBase])]
+  const lists = await Promise.all(
+    bases.map(async (base) => ((await readdir(base).catch(ignoreMissing)) ?? []).map((name) => join(base, name))),
+  )
+  return lists.flat()
 }
 
 type Owner = { pid: number; namespace: string }

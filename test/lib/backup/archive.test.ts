@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { parseArchiveList, renderUseList, withDependents } from "../../../lib/backup/archive.ts"
+import { parseArchiveList, renderUseList, withDependencies, withDependents } from "../../../lib/backup/archive.ts"
 
 const listing = `;
 ; Archive created at 2026-03-01 03:17:00 UTC
@@ -37,5 +37,19 @@ describe("archive listing", () => {
     const removed = withDependents(entries, (entry) => entry.dumpId === 2)
     expect(renderUseList(entries, removed)).toBe('218; 1259 16518 TABLE public "odd name" with spaces owner\n')
     expect(parseArchiveList(renderUseList(entries, []))).toHaveLength(entries.length)
+  })
+
+  it("finds everything that an entry needs, directly or not", () => {
+    const needed = withDependencies(entries, (entry) => entry.dumpId === 3311)
+    expect(needed.map((entry) => entry.dumpId)).toEqual([2, 217, 3311])
+  })
+
+  it("puts event triggers behind the refresh of materialized views, which would set them off", () => {
+    const late = parseArchiveList(`2; 3466 1 EVENT TRIGGER - on_ddl alice
+3; 0 0 COMMENT - EVENT TRIGGER on_ddl alice
+4; 0 5 MATERIALIZED VIEW DATA public m alice
+`)
+    const order = parseArchiveList(renderUseList(late, [])).map((entry) => entry.dumpId)
+    expect(order).toEqual([4, 2, 3])
   })
 })

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { readdir, readFile, stat, writeFile } from "node:fs/promises"
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -45,6 +45,30 @@ describe("a scratch cluster that cannot work", () => {
   it("says what the server said when it does not start, and leaves nothing", async () => {
     const starting = scratch(async () => undefined, { settings: { shared_buffers: "nonsense" } })
     await expect(starting).rejects.toThrow(/the scratch server did not start: .*shared_buffers/s)
+  })
+
+  it("is reached in a temp directory whose path is too long for a socket, and leaves nothing there or elsewhere", async () => {
+    const own = process.env.TMPDIR
+    await withTempDir("long", async (dir) => {
+      const long = join(dir, "x".repeat(90))
+      await mkdir(long)
+      await chmod(dir, 0o711)
+      await chmod(long, 0o711)
+      process.env.TMPDIR = long
+      let socket = ""
+      try {
+        const rows = await scratch((cluster) => {
+          socket = cluster.address("postgres").host
+          return query(cluster, "postgres", "select 1 as one")
+        })
+        expect(rows).toEqual([{ one: 1 }])
+      } finally {
+        if (own === undefined) delete process.env.TMPDIR
+        else process.env.TMPDIR = own
+      }
+      expect(await readdir(long)).toEqual([])
+      expect(await isThere(socket)).toBe(false)
+    })
   })
 
   it("says so when the server ends by itself", async () => {
