@@ -36,6 +36,7 @@ const progressMs = 250
  * the last chunk of the sealed file does not exist before, and the store publishes nothing but whole objects.
  */
 export async function dumpSealed(order: DumpOrder): Promise<StoredObjectFacts> {
+  const env = { ...programEnvironment(order.address, "nightshift/backup"), ...(await largeWritesEnvironment()) }
   const pipe = await openPipe()
   const args = [
     "--format=custom",
@@ -45,7 +46,7 @@ export async function dumpSealed(order: DumpOrder): Promise<StoredObjectFacts> {
     `--lock-wait-timeout=${lockWaitTimeout}`,
   ]
   const program = startProgram(order.pgDump, [...args, ...excludeArguments(order.excluded)], {
-    env: { ...programEnvironment(order.address, "nightshift/backup"), ...(await largeWritesEnvironment()) },
+    env,
     stdout: pipe.writeFd,
     signal: order.signal,
     onStderrLine: (line) => order.log.info(line),

@@ -47,11 +47,12 @@ export async function restoreInto(cluster: ScratchCluster, order: RestoreIntoOrd
     exceptions.push(...(await setMonetary(client, set.manifest.server.lcMonetary)))
   })
   const address = cluster.address(databaseName)
-  return withClient(address, connection, async (client) => {
+  const begun = await withClient(address, connection, async (client) => {
     const removed = await chooseRemoved(client, order, exceptions)
-    const head = await restoreHead(client, address, order, removed, exceptions)
-    return { database: databaseName, removed, ...(await restoreBody(address, order, { removed, ...head }, exceptions)) }
+    return { removed, ...(await restoreHead(client, address, order, removed, exceptions)) }
   })
+  const levels = await restoreBody(address, order, begun, exceptions)
+  return { database: databaseName, removed: begun.removed, ...levels }
 }
 
 /** Columns of type money were written the way of the source's locale, and are read so. */
@@ -128,7 +129,8 @@ async function restoreBody(
     wrong.push(`expected ${expected.plainBytes} bytes of archive, found ${counts.plainBytes}`)
   if (counts.plainSha256 !== expected.plainSha256)
     wrong.push(`expected SHA-256 ${expected.plainSha256} of the archive, found ${counts.plainSha256}`)
-  const detail = `${order.entries.length - removed.length} of ${order.entries.length} archive entries restored${order.entries.some(isEventTrigger) ? ", event triggers after all else" : ""}`
+  const late = order.entries.some(isEventTrigger) ? ", event triggers after all else" : ""
+  const detail = `${order.entries.length - removed.length} of ${order.entries.length} archive entries restored${late}`
   return {
     archive: judged(
       `${order.entries.length} entries; decrypted and read to its end with the size and SHA-256 that pg_dump wrote`,

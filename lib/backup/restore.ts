@@ -68,7 +68,9 @@ export async function restoreArchive(
       stdin: "pipe",
       stdout: "ignore",
       signal: order.signal,
-      onStderrLine: (line) => line.trim() !== "" && complaints.push(line),
+      onStderrLine: (line) => {
+        if (line.trim() !== "") complaints.push(line)
+      },
     },
   )
   const source = createReadStream(order.dump.file, { signal: order.signal })

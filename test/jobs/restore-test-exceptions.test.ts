@@ -157,6 +157,26 @@ describe("a scratch server that lacks something", () => {
     })
   })
 
+  it("makes the roles that grants, policies and owners name, when the backup could not read them", async () => {
+    const night = await setup({ sql: "create table t (a int); alter table t enable row level security" })
+    await withRole(night.database, "secret", async (role) => {
+      await night.database.query(`grant select on t to ${role}; create policy own on t to ${role} using (true);
+        create schema theirs authorization ${role}; alter default privileges for role ${role} grant select on tables to public`)
+      const { set } = await backUp(night, "2026-03-01T03:17:00Z")
+      await changeManifest(night, set, ({ objects }) => {
+        delete objects.roles
+      })
+      const { receipt } = await testNewest(night, strangeLedger(night))
+      expect(troubles(receipt)).toEqual({
+        restore: [role, "nightshift_test"]
+          .sort()
+          .map((name) => `role ${name}: a stand-in without rights, the backup holds no definition of it`),
+      })
+      expect(receipt.verdict).toBe("passed with exceptions")
+      await night.database.query(`drop schema theirs; drop policy own on t`)
+    })
+  })
+
   it("makes tablespaces of its own", async () => {
     const name = `fast ${randomBytes(4).toString("hex")}`
     await administer(`create tablespace "${name}" location ''`, "set allow_in_place_tablespaces = on")
