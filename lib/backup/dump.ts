@@ -4,7 +4,7 @@ import type { Recipients } from "../seal/recipients.ts"
 import { heldUntil, sealStream } from "../seal/seal.ts"
 import type { Store } from "../store/store.ts"
 import { every } from "../system/clock.ts"
-import { largeWritesEnvironment } from "../system/large-writes.ts"
+import { largeBuffersEnvironment } from "../system/large-buffers.ts"
 import { openPipe } from "../system/pipe.ts"
 import { startProgram } from "../system/program.ts"
 import type { StoredObjectFacts } from "./manifest.ts"
@@ -36,7 +36,10 @@ const progressMs = 250
  * the last chunk of the sealed file does not exist before, and the store publishes nothing but whole objects.
  */
 export async function dumpSealed(order: DumpOrder): Promise<StoredObjectFacts> {
-  const env = { ...programEnvironment(order.address, "nightshift/backup"), ...(await largeWritesEnvironment()) }
+  const env = {
+    ...programEnvironment(order.address, "nightshift/backup"),
+    ...(await largeBuffersEnvironment("stdout")),
+  }
   const pipe = await openPipe()
   const args = [
     "--format=custom",

@@ -6,6 +6,7 @@ import type { Log } from "../core/log.ts"
 import { type PostgresAddress, programEnvironment } from "../postgres/address.ts"
 import { type Identities, unsealStream } from "../seal/seal.ts"
 import { every } from "../system/clock.ts"
+import { largeBuffersEnvironment } from "../system/large-buffers.ts"
 import { startProgram } from "../system/program.ts"
 import { ProgramFailed } from "../system/program-failed.ts"
 import { type ArchiveEntry, parseArchiveList, renderUseList } from "./archive.ts"
@@ -64,7 +65,7 @@ export async function restoreArchive(
     order.pgRestore,
     [`--use-list=${list}`, "--no-password", `--dbname=${order.address.database}`],
     {
-      env: programEnvironment(order.address),
+      env: { ...programEnvironment(order.address), ...(await largeBuffersEnvironment("stdin")) },
       stdin: "pipe",
       stdout: "ignore",
       signal: order.signal,
@@ -107,19 +108,23 @@ async function feed(source: Readable, sink: Writable | null, extent: Extent): Pr
     isOpen = false
   })
   for await (const chunk of source) {
-    if (isOpen && !sink.write(chunk)) await drained(sink)
+    if (isOpen) await write(sink, chunk)
     if (!isOpen && extent === "until closed") return
   }
   if (isOpen) sink.end()
 }
 
-function drained(sink: Writable): Promise<void> {
+/**
+ * Resolves when the program has the bytes, or will have none any more, and frees them: they are the decoder's own, nobody else reads them,
+ * and left to the garbage collector they cost as much as the decoding.
+ */
+function write(sink: Writable, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
-    const done = () => {
-      for (const event of ["drain", "error", "close"]) sink.removeListener(event, done)
+    sink.write(chunk, () => {
+      const { buffer } = chunk
+      if (buffer instanceof ArrayBuffer && chunk.length === buffer.byteLength) buffer.transfer(0)
       resolve()
-    }
-    for (const event of ["drain", "error", "close"]) sink.once(event, done)
+    })
   })
 }
 

@@ -1,10 +1,10 @@
 import { setTimeout as wait } from "node:timers/promises"
 import { expect, it } from "vitest"
-import { largeWritesEnvironment } from "../../../lib/system/large-writes.ts"
+import { largeBuffersEnvironment } from "../../../lib/system/large-buffers.ts"
 import { startProgram } from "../../../lib/system/program.ts"
 
 it("makes a program hold 20 kB back that would have come in parts", async () => {
-  const env = await largeWritesEnvironment()
+  const env = await largeBuffersEnvironment("stdout")
   const program = startProgram("grep", ["-v", "nothing"], { env, stdin: "pipe" })
   const text = "a line of text\n".repeat(1400)
   let output = ""
@@ -20,7 +20,10 @@ it("makes a program hold 20 kB back that would have come in parts", async () => 
 })
 
 it("gives nothing but those variables", async () => {
-  const { LD_PRELOAD: library, _STDBUF_O: size, ...rest } = await largeWritesEnvironment()
+  const { LD_PRELOAD: library, _STDBUF_O: size, ...rest } = await largeBuffersEnvironment("stdout")
   expect(rest).toEqual({})
   expect(library === undefined).toBe(size === undefined)
+  expect(Object.keys(await largeBuffersEnvironment("stdin"))).toEqual(
+    library === undefined ? [] : ["LD_PRELOAD", "_STDBUF_I"],
+  )
 })
