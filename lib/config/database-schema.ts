@@ -56,8 +56,8 @@ const backup = section({
     .prefault({})
     .describe("What is not backed up. The manifest says so."),
   compressionLevel: whole(1, 19, "a zstd level")
-    .default(3)
-    .describe("Level of zstd. Above 6 costs much time and saves little."),
+    .default(2)
+    .describe("Level of zstd. 3 saves 2 % of the size for a tenth more time; above 6 costs much time and saves little."),
   jobMinutes: whole(1, 10_080, "a number of minutes")
     .default(120)
     .describe(

@@ -16,7 +16,7 @@ export type Counts = {
   readonly sealedSha256: string
 }
 
-const defaultLevel = 3
+const defaultLevel = 2
 const bufferBytes = 256 * 1024
 
 /**

@@ -33,6 +33,8 @@ const log = {
   progress: () => ({ at() {}, done() {} }),
 }
 
+const plainText = { encoding: "UTF8", localeProvider: "libc", collate: "C", ctype: "C" } as const
+
 type Measured = { seconds: number; peakBytes: number }
 type Bench = { cluster: ScratchCluster; bin: string; dir: string; identity: string; recipient: string }
 
@@ -85,13 +87,7 @@ async function compareRestore(bench: Bench, sealed: string): Promise<void> {
   for (let round = 0; round < Math.min(rounds, 3); round++) {
     const ours = await job(bench, "restore-test", "full")
     const verify = (await newestVerifyMs(bench)) / 1000
-    await bench.cluster.createDatabase({
-      name: "restored",
-      encoding: "UTF8",
-      localeProvider: "libc",
-      collate: "C",
-      ctype: "C",
-    })
+    await bench.cluster.createDatabase({ name: "restored", ...plainText })
     const theirs = await shell(bench, restore)
     await query(bench, "postgres", "drop database restored")
     pairs.push({ ours: ours.seconds, verify, theirs: theirs.seconds })
@@ -118,28 +114,25 @@ async function compareMemory(bench: Bench): Promise<void> {
   }
 }
 
-/** pgbench's tables for three quarters, text such as people write for the rest. */
+/** One half pgbench's tables, one half text as people write it: words by their frequency, which compress to about a third. */
 async function fill(bench: Bench, database: string, size: number): Promise<void> {
-  await bench.cluster.createDatabase({
-    name: database,
-    encoding: "UTF8",
-    localeProvider: "libc",
-    collate: "C",
-    ctype: "C",
-  })
+  await bench.cluster.createDatabase({ name: database, ...plainText })
   const env = programEnvironment(bench.cluster.address(database))
-  await runProgram(join(bench.bin, "pgbench"), ["-i", "-q", "-s", String(Math.max(1, Math.round(size / 20)))], { env })
-  const articles = Math.round(size * 160)
-  await query(
-    bench,
-    database,
-    `create table articles (id bigint primary key, author text, body text);
-     insert into articles select i, 'author ' || i % 997, (select string_agg((array['the', 'kitchen', 'prepares', 'a', 'warm', 'and', 'simple', 'meal', 'for',
-       'everyone', 'tonight', 'because', 'fresh', 'carrots', 'should', 'not', 'wait'])[1 + abs(hashint8(i * 1000 + w)) % 17], ' ') || ' ' || md5(i::text)
-       from generate_series(1, 220) w) from generate_series(1, ${articles}) i`,
-  )
+  await runProgram(join(bench.bin, "pgbench"), ["-i", "-q", "-s", String(Math.max(1, Math.round(size / 30)))], { env })
+  await query(bench, database, articles(Math.round(size * 300)))
   const rows = await query(bench, database, `select pg_database_size('${database}')::text as bytes`)
   console.log(`database of ${formatBytes(Number(rows[0]?.bytes))}, ${rounds} rounds`)
+}
+
+/** Paragraphs come from a pool that is larger than what a compressor looks back on. */
+function articles(count: number): string {
+  return `
+    create temp table words as select n, substr(translate(md5(n::text), '0123456789abcdef', 'etaoinshrdlucmpg'), 1, 2 + n % 8) as word from generate_series(0, 2999) n;
+    create temp table pool as select p.n, string_agg(w.word, ' ') as text from generate_series(0, 59999) p (n) cross join generate_series(1, 60) k (n)
+      join words w on w.n = floor(3000 * power((abs(hashint8(p.n * 64 + k.n)) % 100000) / 100000.0, 3))::int group by p.n;
+    create table articles (id bigint primary key, author text, body text);
+    insert into articles select i, 'author ' || i % 997, string_agg(pool.text, ' ') from generate_series(1, ${count}) i cross join generate_series(1, 4) k
+      join pool on pool.n = abs(hashint8(i * 8 + k)) % 60000 group by i;`
 }
 
 async function configure({ dir }: Bench, database: string): Promise<void> {
@@ -169,7 +162,15 @@ function job({ dir, identity, recipient, cluster }: Bench, name: string, config:
     BACKUP_STORE: pathToFileURL(join(dir, "bucket")).href,
     LEDGER: pathToFileURL(join(dir, "ledger")).href,
   }
-  const args = ["--import", "tsx", "lib/job/main.ts", name, "--config", join(dir, `${config}.config.ts`)]
+  const args = [
+    "--max-semi-space-size=1",
+    "--import",
+    "tsx",
+    "lib/job/main.ts",
+    name,
+    "--config",
+    join(dir, `${config}.config.ts`),
+  ]
   return measure(process.execPath, args, env)
 }
 

@@ -143,7 +143,7 @@ describe("a good file", () => {
       rtoMinutes: 60,
       shrinkPercent: 30,
       exclude: { schemas: [], tables: [] },
-      compressionLevel: 3,
+      compressionLevel: 2,
       jobMinutes: 120,
     })
     expect(config.databases.main?.decay[0]?.halfLife.ms).toBe(3 * 86_400_000)
