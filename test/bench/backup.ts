@@ -64,10 +64,7 @@ async function compareSpeed(bench: Bench): Promise<void> {
   }
   const results = await alternate(contenders)
   const ratio = (name: string, base: string) => ratios(results, name, base)
-  console.log(
-    `\n${"command".padEnd(28)}${"median s".padStart(10)}${"min".padStart(8)}${"max".padStart(8)}${"peak RSS".padStart(12)}`,
-  )
-  for (const [name, runs] of Object.entries(results)) console.log(row(name, runs))
+  printTable(results)
   console.log(
     `\nwithout proof / (a)   ${ratio("backup without proof", "(a) pg_dump | zstd | age")}   target at most 1.05`,
   )
@@ -78,27 +75,41 @@ async function compareSpeed(bench: Bench): Promise<void> {
   await compareRestore(bench, target)
 }
 
-/** The restore test without its verification, against the shell's pipeline into a server that is already there. */
+/**
+ * The restore test without its verification against the shell's pipeline: (c) into a server that is already there, and (d) with the server
+ * that a restore test needs made for it, as ours is.
+ */
 async function compareRestore(bench: Bench, sealed: string): Promise<void> {
   const key = join(bench.dir, "key.txt")
   await writeFile(key, `${bench.identity}\n`, { mode: 0o600 })
-  const restore = `set -o pipefail; age -d -i "${key}" "${sealed}" | zstd -d -q | "${bench.bin}/pg_restore" -d restored`
-  const pairs: { ours: number; verify: number; theirs: number }[] = []
-  for (let round = 0; round < Math.min(rounds, 3); round++) {
-    const ours = await job(bench, "restore-test", "full")
-    const verify = (await newestVerifyMs(bench)) / 1000
-    await bench.cluster.createDatabase({ name: "restored", ...plainText })
-    const theirs = await shell(bench, restore)
-    await query(bench, "postgres", "drop database restored")
-    pairs.push({ ours: ours.seconds, verify, theirs: theirs.seconds })
-    console.log(
-      `restore round ${round + 1}: restore-test ${ours.seconds.toFixed(2)} s, of it verification ${verify.toFixed(2)} s; (c) ${theirs.seconds.toFixed(2)} s`,
-    )
+  const script = `set -o pipefail; age -d -i "${key}" "${sealed}" | zstd -d -q | "${bench.bin}/pg_restore" -d restored`
+  const intoServer = async (cluster: ScratchCluster) => {
+    await cluster.createDatabase({ name: "restored", ...plainText })
+    return shell({ cluster }, script)
   }
-  const medianRatio = median(pairs.map(({ ours, verify, theirs }) => (ours - verify) / theirs))
+  const results = await alternate({
+    "restore-test": async () => {
+      const { seconds, peakBytes } = await job(bench, "restore-test", "full")
+      const verify = (await newestVerifyMs(bench)) / 1000
+      console.log(`  restore-test ${seconds.toFixed(2)} s, of it verification ${verify.toFixed(2)} s`)
+      return { seconds: seconds - verify, peakBytes }
+    },
+    "(c) age | zstd | pg_restore": async () => {
+      const measured = await intoServer(bench.cluster)
+      await query(bench, "postgres", "drop database restored")
+      return measured
+    },
+    "(d) initdb, server, then (c)": async () => {
+      const elapsed = startTimer()
+      const { peakBytes } = await withScratchCluster({ major, log, signal }, intoServer)
+      return { seconds: elapsed() / 1000, peakBytes }
+    },
+  })
+  printTable(results)
   console.log(
-    `restore-test less verification / (c) age | zstd | pg_restore   ${medianRatio.toFixed(2)}   target at most 1.10`,
+    `less verification / (c)   ${ratios(results, "restore-test", "(c) age | zstd | pg_restore")}   target at most 1.10`,
   )
+  console.log(`less verification / (d)   ${ratios(results, "restore-test", "(d) initdb, server, then (c)")}`)
 }
 
 async function compareMemory(bench: Bench): Promise<void> {
@@ -174,7 +185,7 @@ function job({ dir, identity, recipient, cluster }: Bench, name: string, config:
   return measure(process.execPath, args, env)
 }
 
-function shell({ cluster }: Bench, script: string): Promise<Measured> {
+function shell({ cluster }: Pick<Bench, "cluster">, script: string): Promise<Measured> {
   return measure("bash", ["-c", script], programEnvironment(cluster.address("postgres")))
 }
 
@@ -213,6 +224,13 @@ async function alternate(contenders: Record<string, () => Promise<Measured>>): P
     )
   }
   return results
+}
+
+function printTable(results: Record<string, Measured[]>): void {
+  console.log(
+    `\n${"command".padEnd(28)}${"median s".padStart(10)}${"min".padStart(8)}${"max".padStart(8)}${"peak RSS".padStart(12)}`,
+  )
+  for (const [name, runs] of Object.entries(results)) console.log(row(name, runs))
 }
 
 function row(name: string, runs: Measured[]): string {
