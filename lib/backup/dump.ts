@@ -1,10 +1,12 @@
 import type { Log } from "../core/log.ts"
+import { formatBytes } from "../core/size.ts"
 import { type PostgresAddress, programEnvironment } from "../postgres/address.ts"
 import type { Recipients } from "../seal/recipients.ts"
 import { heldUntil, sealStream } from "../seal/seal.ts"
 import type { Store } from "../store/store.ts"
 import { every } from "../system/clock.ts"
 import { largeBuffersEnvironment } from "../system/large-buffers.ts"
+import { peakMemoryBytes } from "../system/memory.ts"
 import { openPipe } from "../system/pipe.ts"
 import { startProgram } from "../system/program.ts"
 import type { StoredObjectFacts } from "./manifest.ts"
@@ -70,6 +72,8 @@ export async function dumpSealed(order: DumpOrder): Promise<StoredObjectFacts> {
     if (stored.sizeBytes !== sealedBytes || stored.sha256 !== sealedSha256) {
       throw new Error(`${order.key}: ${sealedBytes} bytes were sealed and ${stored.sizeBytes} bytes stored`)
     }
+    const sizes = `${formatBytes(plainBytes)} of dump sealed to ${formatBytes(sealedBytes)}`
+    order.log.info(`${sizes}; peak memory of this process ${formatBytes(peakMemoryBytes())}`)
     return { name: objectNames.dump, plainBytes, plainSha256, sealedBytes, sealedSha256 }
   } finally {
     stopWatching()
