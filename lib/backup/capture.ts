@@ -83,6 +83,7 @@ function dump(snapshot: Snapshot, order: CaptureOrder): Promise<StoredObjectFact
     compressionLevel: order.settings.compressionLevel,
     key: order.folder.key(objectNames.dump),
     expectedBytes: order.databaseBytes,
+    jobMinutes: order.settings.jobMinutes,
   })
 }
 

@@ -17,18 +17,18 @@ export type Restored = {
 
 /** Compares rows, content, sequences and large objects. `removed` are archive entries that were not restored on purpose. */
 export function compareData(proof: Proof, restored: Restored, removed: readonly ArchiveEntry[]): Level {
-  const gone = new Set(removed.filter((entry) => entry.catalogueOid === relationCatalogue).map((entry) => entry.oid))
+  const gone = new Set(removed.filter(isRelation).map((entry) => entry.oid))
   const exceptions = [...proof.leftOut]
   const differences: string[] = []
-  const found = new Map(restored.tables.map((table) => [qualified(table), table]))
+  const found = new Map(restored.tables.map((table) => [key(table), table]))
   let compared = 0
   for (const table of proof.tables) {
     if (gone.has(table.oid)) exceptions.push(`${qualified(table)}: was not restored`)
-    else if (compareTable(table, found.get(qualified(table)), differences, exceptions)) compared++
+    else if (compareTable(table, found.get(key(table)), differences, exceptions)) compared++
   }
-  const expected = new Set(proof.tables.map(qualified))
-  for (const name of found.keys())
-    if (!expected.has(name)) differences.push(`${name}: is in the copy and not in the proof`)
+  const expected = new Set(proof.tables.map(key))
+  for (const [id, table] of found)
+    if (!expected.has(id)) differences.push(`${qualified(table)}: is in the copy and not in the proof`)
   compareSequences(proof, restored, gone, differences, exceptions)
   compareLargeObjects(proof, restored, differences)
   const hashed = proof.tables.filter((table) => table.hash !== undefined).length
@@ -42,6 +42,11 @@ export function compareData(proof: Proof, restored: Restored, removed: readonly 
 
 /** Object id of pg_class, the same in every PostgreSQL. Ids of other catalogues may equal a table's. */
 const relationCatalogue = "1259"
+
+/** A relation, or the rows of one that an extension brings along: such a table has no entry of its own. */
+function isRelation({ catalogueOid, text }: ArchiveEntry): boolean {
+  return catalogueOid === relationCatalogue || text.startsWith("TABLE DATA ")
+}
 
 /** Whether the table's rows could be compared; what differs goes into the lists. */
 function compareTable(
@@ -82,11 +87,11 @@ function compareSequences(
   differences: string[],
   exceptions: string[],
 ): void {
-  const found = new Map(restored.sequences.map((sequence) => [qualified(sequence), sequence]))
+  const found = new Map(restored.sequences.map((sequence) => [key(sequence), sequence]))
   for (const facts of proof.sequences) {
     if (gone.has(facts.oid)) continue
     const name = `sequence ${qualified(facts)}`
-    const reading = found.get(qualified(facts))
+    const reading = found.get(key(facts))
     if (!reading) differences.push(`${name}: is missing`)
     else if (liesBetween(reading, facts)) continue
     else if (facts.cycles && facts.before.lastValue !== facts.after.lastValue)
@@ -96,6 +101,11 @@ function compareSequences(
       differences.push(`${name}: expected ${describe(before)} to ${describe(after)}, found ${describe(reading)}`)
     }
   }
+}
+
+/** Unlike the way people write it, no two relations have the same: a dot may be in either name. */
+function key({ schema, name }: { schema: string; name: string }): string {
+  return JSON.stringify([schema, name])
 }
 
 function describe({ lastValue, isCalled }: SequencePosition): string {

@@ -4,7 +4,7 @@ import { type PostgresAddress, programEnvironment } from "../postgres/address.ts
 import type { Recipients } from "../seal/recipients.ts"
 import { heldUntil, sealStream } from "../seal/seal.ts"
 import type { Store } from "../store/store.ts"
-import { every } from "../system/clock.ts"
+import { every, startTimer } from "../system/clock.ts"
 import { largeBuffersEnvironment } from "../system/large-buffers.ts"
 import { peakMemoryBytes } from "../system/memory.ts"
 import { openPipe } from "../system/pipe.ts"
@@ -13,6 +13,7 @@ import type { StoredObjectFacts } from "./manifest.ts"
 import type { Excluded } from "./proof.ts"
 import { excludeArguments } from "./schema-dump.ts"
 import { objectNames } from "./set.ts"
+import { forecastTimeUp } from "./time-limit.ts"
 
 export type DumpOrder = {
   pgDump: string
@@ -26,6 +27,8 @@ export type DumpOrder = {
   key: string
   /** Size of the database: an upper bound in practice, for the choice of part sizes and for progress. */
   expectedBytes: number
+  /** How long the whole backup may take. */
+  jobMinutes: number
   log: Log
   signal: AbortSignal
 }
@@ -61,7 +64,11 @@ export async function dumpSealed(order: DumpOrder): Promise<StoredObjectFacts> {
     level: order.compressionLevel,
   })
   const progress = order.log.progress("dump", order.expectedBytes)
-  const stopWatching = every(progressMs, () => progress.at(counts().plainBytes))
+  const warn = warnOfTimeUp(order)
+  const stopWatching = every(progressMs, () => {
+    progress.at(counts().plainBytes)
+    warn(counts().plainBytes)
+  })
   try {
     const stored = await order.store.put(order.key, sealed, {
       contentType: "application/octet-stream",
@@ -79,5 +86,18 @@ export async function dumpSealed(order: DumpOrder): Promise<StoredObjectFacts> {
     stopWatching()
     progress.done()
     await program.kill()
+  }
+}
+
+/** Says once, as soon as the rate tells, that the job's time will not do: better than to learn it when the time is up. */
+function warnOfTimeUp({ log, expectedBytes, jobMinutes }: DumpOrder): (doneBytes: number) => void {
+  const elapsed = startTimer()
+  let isSaid = false
+  return (doneBytes) => {
+    if (isSaid) return
+    const text = forecastTimeUp({ doneBytes, databaseBytes: expectedBytes, elapsedMs: elapsed() }, jobMinutes)
+    if (text === undefined) return
+    isSaid = true
+    log.warn(text)
   }
 }

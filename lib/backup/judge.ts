@@ -45,6 +45,9 @@ function backupFacts({ set, totals, objects, durationsMs }: Manifest): Record<st
   }
 }
 
+/** Two machines do not agree on the time to the minute. */
+const clockToleranceHours = 1
+
 /** What a restore test means for people: proof, age and time each have a say. Pure. */
 export function judgeReceipt(receipt: Receipt): Finding {
   const { database, set, timingsMs, objectives } = receipt
@@ -53,6 +56,11 @@ export function judgeReceipt(receipt: Receipt): Finding {
   if (objectives.ageHours > objectives.rpoHours) {
     complaints.push(
       `the newest set is ${objectives.ageHours.toFixed(1)} h old, at most ${objectives.rpoHours} h are allowed`,
+    )
+  }
+  if (objectives.ageHours < -clockToleranceHours) {
+    complaints.push(
+      `the newest set is from the future, by ${(-objectives.ageHours).toFixed(1)} h: until then newer ones are not tested: correct the clock, or move that set away`,
     )
   }
   if (timingsMs.recovery > objectives.rtoMinutes * 60_000) {

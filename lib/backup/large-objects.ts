@@ -25,7 +25,7 @@ export async function readLargeObjects(
 
 /** Owner, grants and comment of the large object `m`. */
 const largeObjectRecord = `oidsend(m.oid), pg_get_userbyid(m.lomowner)::text collate "C",
-  array(select item::text collate "C" from unnest(m.lomacl) item order by 1),
+  array(select item::text collate "C" from unnest(coalesce(m.lomacl, acldefault('L', m.lomowner))) item order by 1),
   obj_description(m.oid, 'pg_largeobject') collate "C"`
 
 function hashOf(record: string, source: string): string {

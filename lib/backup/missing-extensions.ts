@@ -1,7 +1,8 @@
 import { type Client, escapeIdentifier } from "pg"
 import { errorText } from "../core/error-text.ts"
+import type { ArchiveEntry } from "./archive.ts"
 import { tryPackages, type Wishes } from "./packages.ts"
-import type { ExtensionFacts } from "./proof.ts"
+import type { ExtensionFacts, TableFacts } from "./proof.ts"
 
 export type MissingExtensions = {
   /** Names, each with the reason. */
@@ -20,7 +21,8 @@ export async function missingExtensions(
   const packages = wishes.packages.filter((name) => name !== "locales")
   if (missing.size === 0 || packages.length === 0) return { missing }
   const trouble = await tryPackages(packages, wishes)
-  return { missing: trouble === undefined ? await tryExtensions(client, extensions) : missing, trouble }
+  const left = await tryExtensions(client, extensions)
+  return { missing: left, trouble: left.size > 0 ? trouble : undefined }
 }
 
 /** Makes each extension once and takes it back: some are there and want to be loaded when the server starts. */
@@ -46,4 +48,19 @@ async function tryExtension(client: Client, name: string): Promise<string | unde
   } finally {
     await client.query("rollback")
   }
+}
+
+/** Object id of pg_extension, the same in every PostgreSQL. */
+const extensionCatalogue = "3079"
+
+/** Whether an entry is one of the extensions, or the rows of a table that one brings along: these name no entry that they need. */
+export function ofExtensions(
+  names: ReadonlySet<string>,
+  tables: readonly TableFacts[],
+): (entry: ArchiveEntry) => boolean {
+  const oids = new Set(tables.filter(({ extension = "" }) => names.has(extension)).map((table) => table.oid))
+  return ({ catalogueOid, oid, text }) =>
+    catalogueOid === extensionCatalogue
+      ? names.has(/^EXTENSION - (.*?) ?$/.exec(text)?.[1] ?? "")
+      : text.startsWith("TABLE DATA ") && oids.has(oid)
 }

@@ -5,7 +5,10 @@ import { canInstallPackages, installPackages } from "../system/debian.ts"
 /** What the configuration lets a restore test install. */
 export type Wishes = { packages: readonly string[]; log: Log; signal: AbortSignal }
 
-/** Installs Debian packages and says why not when that fails: without them there is less to compare, and the test goes on. */
+/**
+ * Installs Debian packages and says why not when that fails: without them there is less to compare, and the test goes on.
+ * apt-get installs all of a list or none: where it refuses, each is tried by itself, so that those that exist are there.
+ */
 export async function tryPackages(packages: readonly string[], { log, signal }: Wishes): Promise<string | undefined> {
   const names = packages.join(", ")
   if (!(await canInstallPackages()))
@@ -16,6 +19,9 @@ export async function tryPackages(packages: readonly string[], { log, signal }: 
     return undefined
   } catch (error) {
     signal.throwIfAborted()
-    return `packages ${names}: not installed: ${errorText(error)}`
+    if (packages.length === 1) return `package ${names}: not installed: ${errorText(error)}`
   }
+  const troubles: string[] = []
+  for (const name of packages) troubles.push((await tryPackages([name], { packages, log, signal })) ?? "")
+  return troubles.filter(Boolean).join("; ") || undefined
 }

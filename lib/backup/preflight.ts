@@ -92,7 +92,7 @@ export async function probeStore(store: Store, database: string, signal: AbortSi
   try {
     await store.remove(key)
     return "write, read and delete"
-  } catch {
-    return `write and read (delete is refused, as it should be; ${key} stays)`
+  } catch (error) {
+    return `write and read (${key} stays, as it should where the key may not delete: ${errorText(error)})`
   }
 }

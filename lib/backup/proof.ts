@@ -8,6 +8,8 @@ const tableFacts = z.strictObject({
   schema: z.string(),
   name: z.string(),
   kind: z.enum(["table", "partitioned table", "materialized view"]),
+  /** The extension that brings the table along; the dump holds its rows alone. */
+  extension: z.string().optional(),
   /** Exact rows, of this table only (no children). Absent when it was not counted; the reason is in `leftOut`. */
   rows: z.string().regex(/^\d+$/).optional(),
   /** Order-free hash of all rows. Absent where the proof holds counts only, and for what cannot be hashed. */

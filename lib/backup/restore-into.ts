@@ -8,7 +8,7 @@ import type { Identities } from "../seal/seal.ts"
 import { runProgram } from "../system/program.ts"
 import { type ArchiveEntry, isEventTrigger, withDependencies, withDependents } from "./archive.ts"
 import { saysDiskFull } from "./disk-full.ts"
-import { missingExtensions } from "./missing-extensions.ts"
+import { missingExtensions, ofExtensions } from "./missing-extensions.ts"
 import type { Proof } from "./proof.ts"
 import { failed, judged, type Level, skipped } from "./receipt.ts"
 import { restoreArchive, type SealedDump } from "./restore.ts"
@@ -166,20 +166,15 @@ async function chooseRemoved(client: Client, order: RestoreIntoOrder, exceptions
   const { missing, trouble } = await missingExtensions(client, order.proof.extensions, order)
   if (trouble !== undefined) exceptions.push(trouble)
   const foreignKeys = new Set(order.proof.outside.foreignKeys.map((key) => key.oid))
+  const isOfMissing = ofExtensions(new Set(missing.keys()), order.proof.tables)
   const isFirst = (entry: ArchiveEntry) =>
-    (entry.catalogueOid === extensionCatalogue && missing.has(extensionName(entry))) ||
-    (entry.catalogueOid === constraintCatalogue && foreignKeys.has(entry.oid))
+    isOfMissing(entry) || (entry.catalogueOid === constraintCatalogue && foreignKeys.has(entry.oid))
   const removed = withDependents(order.entries, isFirst)
   for (const [name, reason] of missing) exceptions.push(`extension ${name}: ${reason}`)
   exceptions.push(...removed.map((entry) => `left out: ${entry.text}`))
   return removed
 }
 
-/** Object ids of pg_type, pg_extension and pg_constraint, the same in every PostgreSQL. */
+/** Object ids of pg_type and pg_constraint, the same in every PostgreSQL. */
 const typeCatalogue = "1247"
-const extensionCatalogue = "3079"
 const constraintCatalogue = "2606"
-
-function extensionName(entry: ArchiveEntry): string {
-  return /^EXTENSION - (.*?) ?$/.exec(entry.text)?.[1] ?? ""
-}

@@ -30,7 +30,10 @@ export async function listArchive(
   const { plain } = unsealStream(createReadStream(dump.file, { signal }), identities)
   const program = startProgram(pgRestore, ["--list", "--verbose"], { stdin: "pipe", signal })
   const listing = collect(program.stdout)
-  await feed(plain, program.stdin, "until closed")
+  await feed(plain, program.stdin, "until closed").catch(async (error: unknown) => {
+    await program.kill()
+    throw error
+  })
   const exit = await program.exited
   signal.throwIfAborted()
   if (exit.exitCode !== 0)
@@ -51,8 +54,9 @@ export type RestoreOrder = {
 }
 
 /**
- * Restores all entries but `without`. Returns every line that pg_restore complained with (it passes no notice of the server on, so none is harmless), and what was read in all: the archive to its
- * end, or, when the entries hold no data and the extent says so, no more than pg_restore wanted.
+ * Restores all entries but `without`. Returns every line that pg_restore complained with (it passes no notice of the server on, so
+ * none is harmless), and what was read in all: the archive to its end, or, when the entries hold no data and the extent says so, no more
+ * than pg_restore wanted.
  */
 export async function restoreArchive(
   order: RestoreOrder,
@@ -69,9 +73,9 @@ export async function restoreArchive(
       stdin: "pipe",
       stdout: "ignore",
       signal: order.signal,
-      onStderrLine: (line) => {
+      onStderrLine: withoutRows((line) => {
         if (line.trim() !== "") complaints.push(line)
-      },
+      }),
     },
   )
   const source = createReadStream(order.dump.file, { signal: order.signal })
@@ -93,6 +97,19 @@ export async function restoreArchive(
     complaints.push(`pg_restore ended with exit code ${exit.exitCode ?? exit.killedBy}`)
   const { plainBytes, plainSha256 } = counts()
   return { complaints, counts: { plainBytes, plainSha256 } }
+}
+
+/**
+ * Keeps out what the server says in detail: it quotes rows there, in the text of which are line ends, and who reads of a failed restore
+ * may not be one who may read the backup.
+ */
+function withoutRows(onLine: (line: string) => void): (line: string) => void {
+  let isDetail = false
+  return (line) => {
+    if (/^(DETAIL|CONTEXT): /.test(line)) isDetail = true
+    else if (/^(pg_restore: |HINT: |Command was: )/.test(line)) isDetail = false
+    if (!isDetail) onLine(line)
+  }
 }
 
 type Extent = "until closed" | "to the end"

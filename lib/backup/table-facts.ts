@@ -9,6 +9,7 @@ export type ProvenRelation = {
   name: string
   kind: TableFacts["kind"]
   isPopulated?: boolean
+  extension?: string
 }
 
 export type Column = { name: string; typeSchema: string; typeName: string; typeKind: string; send: string }

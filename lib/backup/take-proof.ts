@@ -1,7 +1,6 @@
 import type { Client } from "pg"
 import { z } from "zod"
 import { formatDuration } from "../core/duration.ts"
-import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
 import { isConnectionLoss } from "../postgres/connect-error.ts"
 import { startTimer } from "../system/clock.ts"
@@ -73,6 +72,7 @@ async function readTables(
     order.signal.throwIfAborted()
     const base: TableFacts = { oid: relation.oid, schema: relation.schema, name: relation.name, kind: relation.kind }
     if (relation.isPopulated !== undefined) base.isPopulated = relation.isPopulated
+    if (relation.extension !== undefined) base.extension = relation.extension
     facts.push(base)
     if (relation.kind === "partitioned table" || relation.isPopulated === false) continue
     if (tainted.has(qualified(relation))) {
@@ -106,6 +106,7 @@ async function readFacts(
 ): Promise<Facts | { sqlstate: string } | "time is up"> {
   await client.query(`savepoint facts; set local statement_timeout = ${limitMs}`)
   const isView = relation.kind === "materialized view"
+  const elapsed = startTimer()
   try {
     const read = isView ? readDefined : readStored
     const facts = await read(client, relation, order.level === "full" ? columns : undefined)
@@ -113,7 +114,7 @@ async function readFacts(
     return facts
   } catch (error) {
     const sqlstate = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : ""
-    const isTimeUp = sqlstate === "57014" && /statement timeout/.test(errorText(error))
+    const isTimeUp = sqlstate === "57014" && elapsed() >= limitMs // its words are in the server's language
     const isItsOwnFault = isView && /^(0[AKLPZ]|2|3|4[24]|54|55|P0|XX000)/.test(sqlstate)
     if (isConnectionLoss(error)) throw error
     if (!isTimeUp && !isItsOwnFault) throw new Error(`cannot count ${qualified(relation)}`, { cause: error })

@@ -25,6 +25,22 @@ export function tooLargeForTime(
   return `the database has ${formatBytes(databaseBytes)}: at the last backup's ${rate} that takes about ${formatDuration(expectedMs)}, and the job has ${jobMinutes} min: ${remedy}`
 }
 
+/** A rate that was measured for less time says little. */
+const measuredMs = 60_000
+
+/** Why a dump under way will not end in the time there is, at the rate so far; `undefined` when it will or cannot be told yet. Pure. */
+export function forecastTimeUp(
+  dump: { doneBytes: number; databaseBytes: number; elapsedMs: number },
+  jobMinutes: number,
+): string | undefined {
+  const { doneBytes, databaseBytes, elapsedMs } = dump
+  if (elapsedMs < measuredMs || doneBytes === 0) return undefined
+  const expectedMs = (databaseBytes / doneBytes) * elapsedMs
+  if (expectedMs <= jobMinutes * 60_000) return undefined
+  const rate = `${formatBytes((doneBytes / elapsedMs) * 1000)}/s`
+  return `at ${rate} the ${formatBytes(databaseBytes)} of the database take about ${formatDuration(expectedMs)}, and the job has ${jobMinutes} min: ${remedy}`
+}
+
 /** What is said when the time was up. */
 export function timeUpText(jobMinutes: number): string {
   return `the backup did not end within its ${jobMinutes} min: ${remedy}`

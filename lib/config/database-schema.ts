@@ -57,7 +57,9 @@ const backup = section({
     .describe("What is not backed up. The manifest says so."),
   compressionLevel: whole(1, 19, "a zstd level")
     .default(2)
-    .describe("Level of zstd. 3 saves 2 % of the size for a tenth more time; above 6 costs much time and saves little."),
+    .describe(
+      "Level of zstd. 3 saves 2 % of the size for a tenth more time; above 6 costs much time and saves little.",
+    ),
   jobMinutes: whole(1, 10_080, "a number of minutes")
     .default(120)
     .describe(

@@ -21,7 +21,7 @@ export type Command = {
 
 /** The options that every job has: flag, what it takes, what it does. */
 export const commonOptions: readonly { flag: string; value?: string; about: string }[] = [
-  { flag: "dry-run", about: "show what would be done, change nothing, tell nobody" },
+  { flag: "dry-run", about: "show what would be done, change nothing, send no message" },
   { flag: "json", about: "print the run as one JSON document on stdout, and inside Actions no annotations" },
   { flag: "config", value: "FILE", about: "another configuration than ops.config.ts" },
   { flag: "now", value: "TIME", about: "act as if it were this time (ISO 8601, UTC unless told)" },

@@ -122,18 +122,19 @@ describe("a scratch server that lacks something", () => {
     expect(receipt.verdict).toBe("passed with exceptions")
   })
 
-  it("installs the packages that the configuration lists, and says of one that cannot be installed why", async () => {
-    const night = await setup({ sql: extended, settings: 'restore: { packages: ["postgresql-citext"] }' })
+  it("installs the packages that the configuration lists and that exist, and says of others why not", async () => {
+    const night = await setup({ sql: extended, settings: 'restore: { packages: ["nowhere", "postgresql-citext"] }' })
     await backUp(night, "2026-03-01T03:17:00Z")
     await withoutExtension("citext", async ({ bin, remedy }) => {
-      await fakeDebian("echo 'E: Unable to locate package postgresql-citext' >&2; exit 100")
+      await fakeDebian('case "$*" in *install*) echo "E: Unable to locate package $5" >&2; exit 100 ;; esac')
       const failed = await testNewest(night, { OPS_PG_BIN: bin })
       expect(troubles(failed.receipt).restore?.[0]).toMatch(
-        /^packages postgresql-citext: not installed: .*E: Unable to locate package postgresql-citext$/,
+        /^package nowhere: not installed: .*; package postgresql-citext: not installed: .*E: Unable to locate package postgresql-citext$/,
       )
       expect(failed.receipt.verdict).toBe("passed with exceptions")
 
-      await fakeDebian(`case "$*" in *install*postgresql-citext*) ${remedy} ;; esac`)
+      const lacksOne = "*install*nowhere*) echo 'E: Unable to locate package nowhere' >&2; exit 100"
+      await fakeDebian(`case "$*" in ${lacksOne} ;; *install*postgresql-citext*) ${remedy} ;; esac`)
       const { receipt } = await testNewest(night, { OPS_PG_BIN: bin })
       expect(troubles(receipt)).toEqual({})
       expect(receipt.verdict).toBe("passed")

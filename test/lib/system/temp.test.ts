@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, stat, utimes, writeFile } from "node:fs/promises"
+import { chmod, chown, mkdir, mkdtemp, readdir, rename, stat, utimes, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { expect, it } from "vitest"
@@ -89,3 +89,11 @@ it("leaves the directory of another pid namespace alone until it is a day old", 
 async function deadPid(): Promise<number> {
   return Number((await runProgram("sh", ["-c", "echo $$"])).stdout)
 }
+
+it("removes what root gave to the user of a server", async () => {
+  const mine = await makeTempDir("socket")
+  const gone = mine.replace(`-${process.pid}-`, "-4194304-")
+  await rename(mine, gone)
+  if (process.getuid?.() === 0) await chown(gone, 65_534, 65_534)
+  expect(await sweepStaleTempDirs(async () => undefined)).toContain(gone)
+})
