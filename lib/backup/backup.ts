@@ -17,7 +17,7 @@ import { type Preflight, preflight, refuseUnsuitableAddress } from "./preflight.
 import type { Excluded } from "./proof.ts"
 import { renderRecovery } from "./recovery-text.ts"
 import { dumpRoles } from "./roles.ts"
-import { compareWithPrevious } from "./sanity.ts"
+import { compareWithPrevious, olderThanNewest } from "./sanity.ts"
 import { objectNames } from "./set.ts"
 import { withSnapshot } from "./snapshot.ts"
 import { timeUpText, tooLargeForTime } from "./time-limit.ts"
@@ -135,8 +135,9 @@ async function writeSet(
     })
     const bytes = renderManifest(manifest)
     await folder.commit(bytes)
+    const warnings = [...checked.warnings, ...olderThanNewest(manifest, checked.previous)]
     const shrunk = checked.previous ? compareWithPrevious(checked.previous, manifest, settings.shrinkPercent) : []
-    return { manifest, manifestSha256: sha256(bytes), warnings: checked.warnings, shrunk }
+    return { manifest, manifestSha256: sha256(bytes), warnings, shrunk }
   })
 }
 

@@ -15,6 +15,14 @@ export function compareWithPrevious(previous: Manifest, current: Manifest, shrin
   return complaints
 }
 
+/** A set that the clock puts before the newest one is never the newest: nobody would test it, or restore it first. Pure. */
+export function olderThanNewest(current: Manifest, newest: Manifest | undefined): string[] {
+  if (!newest || current.set > newest.set) return []
+  return [
+    `the new set ${current.set} is older by its name than ${newest.set}, the newest there is: look at the clock, and at --now`,
+  ]
+}
+
 /** Rows of a set whose proof ran out of time are not all its rows. */
 function bothCounted(previous: Manifest, current: Manifest): boolean {
   return [previous, current].every(({ proof, totals }) => proof.tablesCounted === totals.tables)

@@ -15,6 +15,8 @@ export type Command = {
   slot?: Date
   /** The job's own options, as its schema gives them; `undefined` when there are problems. */
   options: unknown
+  /** Which of those were typed, such as `database=main`. */
+  ownOptions: string[]
   /** Everything that is wrong with the arguments. */
   problems: string[]
 }
@@ -135,5 +137,6 @@ function readOwn(
   })
   const parsed = parseJobOptions(schema, Object.fromEntries(values))
   problems.push(...parsed.problems)
-  return { options: parsed.options }
+  const ownOptions = values.map(([field, value]) => (value === true ? field : `${field}=${value}`))
+  return { options: parsed.options, ownOptions }
 }

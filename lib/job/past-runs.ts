@@ -8,6 +8,7 @@ const pastRun = z.object({
   job: z.string(),
   slot: z.iso.datetime(),
   dryRun: z.boolean(),
+  options: z.array(z.string()).optional(),
   startedAt: z.iso.datetime(),
   endedAt: z.iso.datetime(),
   outcome: z.enum(["ok", "warn", "fail", "unknown"]),
@@ -23,12 +24,14 @@ export function runStream(startedAt: Date): string {
   return `runs/${startedAt.toISOString().slice(0, 10).replaceAll("-", "/")}.jsonl`
 }
 
-/** The run that did this job's work for this slot, really and with exit code 0; `undefined` when none did. */
+/** The run that did all of this job's work for this slot, really and with exit code 0; `undefined` when none did. */
 export async function findDoneRun(ledger: Ledger, job: string, slot: Date): Promise<{ id: string } | undefined> {
   const first = runStream(slot)
   for (const stream of (await ledger.streams("runs")).filter((stream) => stream >= first).slice(0, maxDaysBack)) {
     const runs = await readRuns(ledger, stream, job)
-    const done = runs.find((run) => run.exitCode === 0 && new Date(run.slot).getTime() === slot.getTime())
+    const done = runs.find(
+      (run) => run.exitCode === 0 && !run.options && new Date(run.slot).getTime() === slot.getTime(),
+    )
     if (done) return done
   }
   return undefined

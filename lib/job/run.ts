@@ -19,6 +19,8 @@ export type Run = {
   slot: string
   trigger: Trigger
   dryRun: boolean
+  /** The job's own options that were typed: such a run may have done a part of its work only, and its slot is not done by it. */
+  options?: string[]
   /** Why a person started it. */
   reason?: string
   /** Who started it, on GitHub. */

@@ -73,7 +73,7 @@ type Frame = Omit<Run, "endedAt" | "outcome" | "exitCode" | "summary" | "finding
 
 /** What is known of a run before it does anything. */
 async function frameOf(prepared: Prepared, root: string, traceId: string): Promise<Frame> {
-  const { name, origin, now, slot, dryRun } = prepared
+  const { name, origin, now, slot, dryRun, command } = prepared
   const commit = origin.commit ?? (await commitOf(root))
   return {
     schema: 1,
@@ -82,6 +82,7 @@ async function frameOf(prepared: Prepared, root: string, traceId: string): Promi
     slot: slot.toISOString(),
     trigger: origin.trigger,
     dryRun,
+    ...(command.ownOptions.length > 0 && { options: command.ownOptions }),
     ...(origin.reason && { reason: origin.reason }),
     ...(origin.actor && { actor: origin.actor }),
     startedAt: now.toISOString(),

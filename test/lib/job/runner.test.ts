@@ -294,6 +294,16 @@ describe("a slot", () => {
     expect(await checkout.ledger("2026-01-01")).toHaveLength(3)
   })
 
+  it("is not done by a run that its options made do a part of the work only", async () => {
+    await using checkout = await makeCheckout()
+    const job: Job = { ...aJob(fine), options: z.strictObject({ database: z.string().optional() }) }
+    const asked = { env: { OPS_SLOT: "2026-02-27T03:17Z" }, now }
+    const part = await checkout.run(job, { ...asked, argv: ["--database=main"] })
+    expect(part.run).toMatchObject({ exitCode: 0, options: ["database=main"] })
+    expect((await checkout.run(job, asked)).run.summary).not.toContain("already done")
+    expect((await checkout.run(job, asked)).run.summary).toContain("already done")
+  })
+
   it("is what a person asked for, and is done again after a failure, by an observer, and by hand without a slot", async () => {
     await using checkout = await makeCheckout()
     const asked = { env: { OPS_SLOT: "2026-02-27T03:17Z" }, now }
