@@ -1,6 +1,7 @@
 import { resolve } from "node:path"
 import { z } from "zod"
-import { type BackupOrder, backupDatabase } from "../lib/backup/backup.ts"
+import { backupDatabase } from "../lib/backup/backup.ts"
+import type { BackupOrder } from "../lib/backup/backup-order.ts"
 import { chooseDatabases } from "../lib/backup/choose.ts"
 import { backupRecord, judgeBackup, judgeFailure } from "../lib/backup/judge.ts"
 import { rehearseBackup } from "../lib/backup/rehearse.ts"

@@ -1,52 +1,22 @@
 import { createHash } from "node:crypto"
 import type { Client } from "pg"
 import { errorText } from "../core/error-text.ts"
-import type { Log } from "../core/log.ts"
 import { formatCounted } from "../core/size.ts"
-import type { PostgresAddress } from "../postgres/address.ts"
 import { withAdvisoryLock } from "../postgres/advisory-lock.ts"
 import { withClient } from "../postgres/connect.ts"
-import type { Recipients } from "../seal/recipients.ts"
-import type { Store } from "../store/store.ts"
 import { startTimer } from "../system/clock.ts"
+import type { BackupOrder } from "./backup-order.ts"
 import { type Captured, capture } from "./capture.ts"
 import { describeSet, type SmallObjects } from "./describe-set.ts"
 import { type Manifest, renderManifest } from "./manifest.ts"
 import { type OpenFolder, withSetFolder } from "./open-folder.ts"
 import { type Preflight, preflight, refuseUnsuitableAddress } from "./preflight.ts"
-import type { Excluded } from "./proof.ts"
 import { renderRecovery } from "./recovery-text.ts"
 import { dumpRoles } from "./roles.ts"
 import { compareWithPrevious, olderThanNewest } from "./sanity.ts"
 import { objectNames } from "./set.ts"
 import { withSnapshot } from "./snapshot.ts"
 import { timeUpText, tooLargeForTime } from "./time-limit.ts"
-
-export type BackupSettings = {
-  proof: "full" | "counts"
-  proofLimitMs: number
-  shrinkPercent: number
-  excluded: Excluded
-  compressionLevel: number
-  jobMinutes: number
-}
-
-export type BackupOrder = {
-  database: string
-  address: PostgresAddress
-  store: Store
-  recipients: Recipients
-  settings: BackupSettings
-  /** The resolved configuration; it names secrets and holds none. */
-  configuration: unknown
-  binDirectories: readonly string[]
-  lockWaitMs: number
-  now: Date
-  slot: Date
-  run: { id: string; commit: string | undefined }
-  log: Log
-  signal: AbortSignal
-}
 
 export type BackupOutcome = {
   manifest: Manifest

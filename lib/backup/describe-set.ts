@@ -1,4 +1,4 @@
-import type { BackupOrder } from "./backup.ts"
+import type { BackupOrder } from "./backup-order.ts"
 import type { Captured } from "./capture.ts"
 import type { Manifest } from "./manifest.ts"
 import type { Preflight } from "./preflight.ts"
