@@ -84,7 +84,7 @@ it("a database comes back equal although it was written to, tables came and went
   const night = await setup({
     sql: `create table busy (id bigserial primary key, v text); insert into busy (v) select md5(i::text) from generate_series(1, 30000) i;
       create table cleared (a int); insert into cleared select i from generate_series(1, 5000) i;
-      create sequence down increment -2 maxvalue 1000000 start 1000000 minvalue -1000000; create sequence round maxvalue 3 cycle`,
+      create sequence down increment -2 maxvalue 1000000 start 1000000 minvalue -1000000; create sequence round maxvalue 1009 start 1000 cycle`,
   })
   let isOver = false
   const writers = [
