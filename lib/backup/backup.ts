@@ -4,6 +4,7 @@ import { errorText } from "../core/error-text.ts"
 import { formatCounted } from "../core/size.ts"
 import { withAdvisoryLock } from "../postgres/advisory-lock.ts"
 import { withClient } from "../postgres/connect.ts"
+import { explainConnectionLoss, isConnectionLoss } from "../postgres/connect-error.ts"
 import { startTimer } from "../system/clock.ts"
 import type { BackupOrder } from "./backup-order.ts"
 import { type Captured, capture } from "./capture.ts"
@@ -41,7 +42,7 @@ export async function backupDatabase(order: BackupOrder): Promise<BackupOutcome>
   const elapsed = startTimer()
   const { address, database, log, settings, lockWaitMs } = order
   const ending = new AbortController()
-  const end = (error: unknown) => ending.abort(error)
+  const end = (error: unknown) => ending.abort(isConnectionLoss(error) ? explainConnectionLoss(address, error) : error)
   const timer = setTimeout(() => end(new Error(timeUpText(settings.jobMinutes))), settings.jobMinutes * 60_000)
   const connection = { ...connectionOptions, signal: AbortSignal.any([order.signal, ending.signal]) }
   let outcome: BackupOutcome | undefined
@@ -49,7 +50,8 @@ export async function backupDatabase(order: BackupOrder): Promise<BackupOutcome>
     await refuseUnsuitableAddress(address, connection)
     return await withClient(address, connection, (client) =>
       withAdvisoryLock(client, `nightshift/${database}`, { ...connection, waitMs: lockWaitMs, log }, async (signal) => {
-        const locked = { ...order, signal, end }
+        // What fails because all was told to stop is not the cause.
+        const locked = { ...order, signal, end: (error: unknown) => end(signal.aborted ? signal.reason : error) }
         await sweepUploads(locked)
         const checked = await preflight(client, locked)
         const tooLarge = tooLargeForTime(checked.databaseBytes, checked.previous, settings.jobMinutes)

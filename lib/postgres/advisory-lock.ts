@@ -45,6 +45,7 @@ export async function withAdvisoryLock<T>(
         .query("rollback")
         .then(() => release(client, name))
         .catch(() => undefined)
+      lost.signal.throwIfAborted() // what failed because of the loss would be blamed for it
       throw error
     })
     lost.signal.throwIfAborted()

@@ -110,7 +110,12 @@ describe("backup, when the dump breaks", () => {
       const { ended, pid } = await stoppedMidDump(night, env)
       await cluster.stop()
       process.kill(pid, "SIGCONT")
-      await expectNoNewSet(night, before, await ended, /no new set: .*(server closed the connection|was lost|terminat)/)
+      await expectNoNewSet(
+        night,
+        before,
+        await ended,
+        /no new set: (.*server closed the connection|the lock nightshift.main is lost: |the connection to .* was lost)/,
+      )
     })
   })
 
@@ -120,7 +125,12 @@ describe("backup, when the dump breaks", () => {
     await night.database.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'nightshift/backup' and datname = current_database() and backend_xmin is not null",
     )
-    await expectNoNewSet(night, before, await ended, /no new set: .*(was lost|terminating connection)/)
+    await expectNoNewSet(
+      night,
+      before,
+      await ended,
+      /no new set: (the lock nightshift.main is lost: |the connection to .* was lost)/,
+    )
     await expectNoSession(night.database)
   })
 })
