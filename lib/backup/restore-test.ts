@@ -78,33 +78,60 @@ export async function testRestore(order: RestoreTestOrder): Promise<Receipt> {
   }
 }
 
+/** The server takes a second to start: it does so while the set is on its way. */
 async function runLevels(order: RestoreTestOrder, test: Progress, dir: string): Promise<void> {
-  const { set, store, log, signal } = order
+  const { set, log, binDirectories } = order
   const lap = startLaps(test.timingsMs)
-  const downloaded = await downloadSet(store, set, dir, order.recorded, { log, signal })
+  const failure = new AbortController()
+  const signal = AbortSignal.any([order.signal, failure.signal])
+  const opening = fetchSet({ ...order, signal }, test, dir, lap)
+  const settled = opening.catch(() => undefined) // thrown where the server waits for it
+  try {
+    await withScratchCluster({ major: set.manifest.server.major, binDirectories, log, signal }, async (cluster) => {
+      const opened = await opening
+      if (!opened) return
+      const restored = await restoreInto(cluster, { ...order, ...opened, workDir: dir })
+      lap("restore")
+      test.levels.archive = restored.archive
+      test.levels.restore = restored.restore
+      if (restored.archive.outcome === "failed") return stop(test.levels, "archive")
+      await compareAll(order, test, cluster, { ...opened, ...restored, pgDump: opened.programs.pg_dump })
+      lap("verify")
+    })
+  } catch (error) {
+    failure.abort(error)
+    throw error
+  } finally {
+    await settled
+  }
+}
+
+type FetchedSet = OpenedSet & { programs: Record<"pg_restore" | "pg_dump" | "psql", string> }
+
+/** Downloads a set and opens it. `undefined` when that failed, with the level that says so. */
+async function fetchSet(
+  order: RestoreTestOrder,
+  test: Progress,
+  dir: string,
+  lap: (phase: keyof Receipt["timingsMs"]) => void,
+): Promise<FetchedSet | undefined> {
+  const { set, store } = order
+  const downloaded = await downloadSet(store, set, dir, order.recorded, order)
   lap("download")
   test.levels.transport = downloaded.level
-  if (downloaded.level.outcome === "failed") return stop(test.levels, "transport")
-
+  if (downloaded.level.outcome === "failed") {
+    stop(test.levels, "transport")
+    return undefined
+  }
   const programs = await findPrograms(set.manifest.server.major, ["pg_restore", "pg_dump", "psql"], order)
   const opened = await openSet(order, downloaded.files, programs.pg_restore)
   lap("decrypt")
   if ("failure" in opened) {
     test.levels.archive = opened.failure
-    return stop(test.levels, "archive")
+    stop(test.levels, "archive")
+    return undefined
   }
-  await withScratchCluster(
-    { major: set.manifest.server.major, binDirectories: order.binDirectories, log, signal },
-    async (cluster) => {
-      const restored = await restoreInto(cluster, { ...order, ...opened, programs, workDir: dir })
-      lap("restore")
-      test.levels.archive = restored.archive
-      test.levels.restore = restored.restore
-      if (restored.archive.outcome === "failed") return stop(test.levels, "archive")
-      await compareAll(order, test, cluster, { ...opened, ...restored, pgDump: programs.pg_dump })
-      lap("verify")
-    },
-  )
+  return { ...opened, programs }
 }
 
 type Restoration = Pick<OpenedSet, "proof"> & { removed: OpenedSet["entries"]; pgDump: string; database: string }

@@ -7,7 +7,7 @@ import { type PostgresAddress, programEnvironment } from "../postgres/address.ts
 import { type Identities, unsealStream } from "../seal/seal.ts"
 import { every } from "../system/clock.ts"
 import { largeBuffersEnvironment } from "../system/large-buffers.ts"
-import { startProgram } from "../system/program.ts"
+import { type RunningProgram, startProgram } from "../system/program.ts"
 import { ProgramFailed } from "../system/program-failed.ts"
 import { type ArchiveEntry, parseArchiveList, renderUseList } from "./archive.ts"
 
@@ -49,41 +49,37 @@ export type RestoreOrder = {
   entries: readonly ArchiveEntry[]
   without: readonly ArchiveEntry[]
   workDir: string
+  manner?: Manner
   log: Log
   signal: AbortSignal
 }
 
+/** `one transaction` stops at the first error and leaves nothing behind; else each entry stands for itself, and errors add up. */
+export type Manner = "one transaction" | "entry by entry"
+
 /**
  * Restores all entries but `without`. Returns every line that pg_restore complained with (it passes no notice of the server on, so
  * none is harmless), and what was read in all: the archive to its end, or, when the entries hold no data and the extent says so, no more
- * than pg_restore wanted.
+ * than pg_restore wanted. A transaction that failed is over: the rest of the archive is not read.
  */
 export async function restoreArchive(
   order: RestoreOrder,
   extent: Extent = "to the end",
-): Promise<{ complaints: string[]; counts: PlainCounts }> {
-  const list = join(order.workDir, "restore.list")
-  await writeFile(list, renderUseList(order.entries, order.without), { mode: 0o600 })
+): Promise<{ complaints: string[]; counts?: PlainCounts }> {
   const complaints: string[] = []
-  const program = startProgram(
-    order.pgRestore,
-    [`--use-list=${list}`, "--no-password", `--dbname=${order.address.database}`],
-    {
-      env: { ...programEnvironment(order.address), ...(await largeBuffersEnvironment("stdin")) },
-      stdin: "pipe",
-      stdout: "ignore",
-      signal: order.signal,
-      onStderrLine: withoutRows((line) => {
-        if (line.trim() !== "") complaints.push(line)
-      }),
-    },
-  )
+  const program = await startRestore(order, (line) => complaints.push(line))
   const source = createReadStream(order.dump.file, { signal: order.signal })
   const { plain, counts } = unsealStream(source, order.identities)
   const progress = order.log.progress("restore", order.dump.plainBytes)
   const stopWatching = every(progressMs, () => progress.at(counts().plainBytes))
+  let hasEnded = false
   try {
-    await feed(plain, program.stdin, extent)
+    hasEnded = await feed(
+      plain,
+      program.stdin,
+      extent,
+      order.manner === "one transaction" ? untilFailure(program) : undefined,
+    )
   } catch (error) {
     await program.kill()
     throw error
@@ -95,8 +91,37 @@ export async function restoreArchive(
   order.signal.throwIfAborted()
   if (exit.exitCode !== 0 && complaints.length === 0)
     complaints.push(`pg_restore ended with exit code ${exit.exitCode ?? exit.killedBy}`)
+  if (!hasEnded) return { complaints }
   const { plainBytes, plainSha256 } = counts()
   return { complaints, counts: { plainBytes, plainSha256 } }
+}
+
+async function startRestore(order: RestoreOrder, onComplaint: (line: string) => void): Promise<RunningProgram> {
+  const list = join(order.workDir, "restore.list")
+  await writeFile(list, renderUseList(order.entries, order.without), { mode: 0o600 })
+  const args = [`--use-list=${list}`, "--no-password", `--dbname=${order.address.database}`]
+  if (order.manner === "one transaction") args.push("--single-transaction")
+  return startProgram(order.pgRestore, args, {
+    env: { ...programEnvironment(order.address), ...(await largeBuffersEnvironment("stdin")) },
+    stdin: "pipe",
+    stdout: "ignore",
+    signal: order.signal,
+    onStderrLine: withoutRows((line) => {
+      if (line.trim() !== "") onComplaint(line)
+    }),
+  })
+}
+
+/** Whether the program ended with an error by now. */
+function untilFailure(program: RunningProgram): () => boolean {
+  let hasFailed = false
+  program.exited.then(
+    ({ exitCode }) => {
+      hasFailed = exitCode !== 0
+    },
+    () => undefined, // reaches whoever awaits it
+  )
+  return () => hasFailed
 }
 
 /**
@@ -115,10 +140,10 @@ function withoutRows(onLine: (line: string) => void): (line: string) => void {
 type Extent = "until closed" | "to the end"
 
 /**
- * Feeds a program. `to the end` reads the source on when the program has had enough: pg_restore closes its input
- * after the last block that it needs, and the bytes behind that must be seen too.
+ * Feeds a program, and says whether the source was read to its end. `to the end` reads on when the program has had enough: pg_restore
+ * closes its input after the last block that it needs, and the bytes behind that must be seen too.
  */
-async function feed(source: Readable, sink: Writable | null, extent: Extent): Promise<void> {
+async function feed(source: Readable, sink: Writable | null, extent: Extent, isOver = () => false): Promise<boolean> {
   if (!sink) throw new Error("the program has no input")
   let isOpen = true
   sink.once("error", () => {
@@ -126,9 +151,10 @@ async function feed(source: Readable, sink: Writable | null, extent: Extent): Pr
   })
   for await (const chunk of source) {
     if (isOpen) await write(sink, chunk)
-    if (!isOpen && extent === "until closed") return
+    if (isOver() || (!isOpen && extent === "until closed")) return false
   }
   if (isOpen) sink.end()
+  return true
 }
 
 /**

@@ -16,14 +16,15 @@ export async function listPrograms<N extends string>(
   options: SearchOptions,
 ): Promise<Record<N, FoundProgram[]>> {
   const directories = [...(options.binDirectories ?? []), ...(await knownDirectories()), ...pathDirectories()]
-  const found: Partial<Record<N, FoundProgram[]>> = {}
-  for (const name of names) {
-    const paths = await Promise.all(directories.map((directory) => executable(join(directory, name))))
-    const unique = [...new Set(paths)].filter((path) => path !== undefined)
-    const programs = await Promise.all(unique.map(askVersion))
-    found[name] = programs.filter((program) => program !== undefined)
-  }
-  return found as Record<N, FoundProgram[]> // every name was set above
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const paths = await Promise.all(directories.map((directory) => executable(join(directory, name))))
+      const unique = [...new Set(paths)].filter((path) => path !== undefined)
+      const programs = await Promise.all(unique.map(askVersion))
+      return [name, programs.filter((program) => program !== undefined)]
+    }),
+  )
+  return Object.fromEntries(found) as Record<N, FoundProgram[]> // one entry a name
 }
 
 /** The real file behind a path; `undefined` when there is none, it cannot be run, or it is Debian's wrapper. */

@@ -175,6 +175,7 @@ function job({ dir, identity, recipient, cluster }: Bench, name: string, config:
   }
   const args = [
     "--max-semi-space-size=1",
+    "--initial-old-space-size=64",
     "--import",
     "tsx",
     "lib/job/main.ts",
