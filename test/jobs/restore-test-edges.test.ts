@@ -31,6 +31,25 @@ it("keeps what rows hold out of what it says of a restore that failed", async ()
   expect(receipt.verdict).toBe("failed")
 })
 
+it("restores the head of a large archive first where stand-ins need it, and names every error of the rest", async () => {
+  const night = await setup({
+    sql: `create schema app; create schema out; create table out.owners (id int primary key); create domain app.short as text check (length(value) < 9);
+      create table app.later (a int); create function app.is_full() returns boolean language sql as 'select exists (select from app.later)';
+      create table app.big (body text); alter table app.big alter body set storage external;
+      insert into app.big select (select string_agg(md5(i * 1000 + k || ''), '') from generate_series(1, 1000) k) from generate_series(1, 400) i;
+      create view app.owners as select * from out.owners; insert into app.later values (1);
+      create table app.early (a int); alter table app.early add check (app.is_full()); insert into app.early values (1);
+      create table app.earlier (a int); alter table app.earlier add check (app.is_full()); insert into app.earlier values (1)`,
+    backup: 'exclude: { schemas: ["out"] }',
+  })
+  const { receipt } = await prove(night)
+  expect(receipt.levels.archive.outcome).toBe("passed")
+  const { restore } = troubles(receipt)
+  expect(restore?.join()).toMatch(/COPY failed for table "earlier".*/)
+  expect(restore?.join()).toMatch(/COPY failed for table "early".*/)
+  expect(restore).toContain("table out.owners: a stand-in, the backup excludes the real one")
+})
+
 it("leaves a table out, and does not fail the backup, when the time is up on a server that speaks another language", async () => {
   const night = await setup({
     sql: `create function slow() returns int language plpgsql as $$ begin perform pg_sleep(20); return 1;

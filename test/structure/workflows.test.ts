@@ -13,7 +13,8 @@ const root = process.cwd()
 const folder = ".github/workflows"
 const files = readdirSync(folder).map((file) => path.join(folder, file))
 const actions = readdirSync(".github/actions").map((action) => `.github/actions/${action}/action.yml`)
-const command = /^exec node --max-semi-space-size=1 --initial-old-space-size=64 --import tsx lib\/job\/main\.ts ([a-z-]+)$/
+const command =
+  /^exec node --max-semi-space-size=1 --initial-old-space-size=64 --import tsx lib\/job\/main\.ts ([a-z-]+)$/
 
 /** Jobs that delete or change what people made. They want a reason, kept in the run line. */
 const destructive = ["decay", "cleanup", "maintenance", "prune", "restore"]
