@@ -73,6 +73,39 @@ export function duration() {
   return z.string({ error }).transform(parse).meta({ takes: 'a time such as "3 days"' })
 }
 
+/** A point in time, in ISO 8601; the value is a `Date`. */
+export function instant() {
+  const error = 'a time such as "2026-03-01T03:00Z"'
+  const parse = (text: string, context: z.RefinementCtx): Date => {
+    const value = new Date(text)
+    if (/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(value.getTime()))
+      return value
+    context.addIssue(error)
+    return z.NEVER
+  }
+  return z.string({ error }).transform(parse).meta({ takes: "a time in ISO 8601" })
+}
+
+export function timeZone() {
+  const error = "a time zone such as Europe/London"
+  return z.string({ error }).refine(isTimeZone, error)
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== ""
+  } catch {
+    return false // RangeError: Intl knows no such zone
+  }
+}
+
+/** A text that anybody may read, or the reference to one that nobody may. */
+export function headerValue() {
+  return z
+    .union([z.string(), secretRef("API_TOKEN")], { error: 'a text or secret("API_TOKEN")' })
+    .meta({ takes: 'a text or secret("API_TOKEN")' })
+}
+
 export function httpUrl() {
   return z.url({ protocol: /^https?$/, error: "a URL that begins with https:// or http://" }).meta({ takes: "a URL" })
 }

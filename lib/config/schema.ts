@@ -1,7 +1,8 @@
-import type { z } from "zod"
+import { z } from "zod"
 import { databaseSchema } from "./database-schema.ts"
 import {
   choice,
+  duration,
   httpUrl,
   list,
   matching,
@@ -12,16 +13,17 @@ import {
   secretRef,
   section,
   text,
+  timeZone,
+  whole,
 } from "./fields.ts"
-import { serviceSchema } from "./service-schema.ts"
+import { serviceSchema, severity } from "./service-schema.ts"
 
 const app = section({
   name: text("the name of your app").describe("Name of the app, as people know it."),
   environment: text("a word such as production")
     .default("production")
     .describe("Which of its installations this is about."),
-  timezone: text("a time zone such as Europe/London")
-    .refine(isTimeZone, "a time zone such as Europe/London")
+  timezone: timeZone()
     .default("UTC")
     .describe("Time zone of the people who read reports. Schedules and data stay in UTC."),
 })
@@ -40,6 +42,23 @@ const metric = section({
   ),
 })
 
+/** When a finding becomes an incident, and how often people hear of it. */
+const policy = section({
+  confirmRuns: whole(1, 10, "a number of runs")
+    .default(2)
+    .describe("Bad runs, of the last `confirmOf`, that open an incident where one run alone does not."),
+  confirmOf: whole(1, 20, "a number of runs").default(3).describe("How many runs are looked back for that."),
+  closeRuns: whole(1, 10, "a number of runs").default(2).describe("Good runs in a row that close an incident."),
+  reminders: list(duration(), "times")
+    .prefault(["1 hour", "4 hours", "24 hours", "72 hours"])
+    .describe("After how long people are reminded of what is still open; never again after the last."),
+  flapCount: whole(2, 50, "a number")
+    .default(3)
+    .describe("Openings of one subject within `flapWindow` that make it flapping: one message, then digests."),
+  flapWindow: duration().prefault("6 hours").describe("Time within which they are counted."),
+  digestEvery: duration().prefault("6 hours").describe("How often people hear of what flaps."),
+})
+
 /** Where people are told. Parsed on its own when the rest of a configuration is wrong, so that somebody still hears of it. */
 export const alertsSchema = section({
   slack: secretRef("SLACK_WEBHOOK_URL")
@@ -52,6 +71,11 @@ export const alertsSchema = section({
     .describe(
       "Ping URL of a Healthchecks-compatible service, which notices when nothing runs any more. `{job}` in it becomes the job's name, so that each job has a check of its own.",
     ),
+  policy: policy.prefault({}).describe("When people are told."),
+  severities: z
+    .record(z.string(), severity(), { error: 'severities such as { "database/main/backup": "P0" }' })
+    .default({})
+    .describe("Severity by subject, or by its beginning with `*` at the end, such as `database/*`."),
 })
 
 /** Everything that `ops.config.ts` may say. */
@@ -71,11 +95,3 @@ export const opsConfigSchema = section({
 export type OpsConfig = z.output<typeof opsConfigSchema>
 export type OpsConfigInput = z.input<typeof opsConfigSchema>
 export type AlertsConfig = z.output<typeof alertsSchema>
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== ""
-  } catch {
-    return false // RangeError: Intl knows no such zone
-  }
-}

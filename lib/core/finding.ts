@@ -1,4 +1,5 @@
 import type { Outcome } from "./outcome.ts"
+import type { Severity } from "./severity.ts"
 
 /**
  * What a job saw about one subject, such as `database/main/backup`.
@@ -11,6 +12,15 @@ export type Finding = {
   detail: string
   facts?: Record<string, string | number>
   runbook?: string
+  severity?: Severity
+  /** Class of the failure, such as `timeout`. */
+  class?: string
+  /** It was looked at again several times within the same run, and was bad each time: no second run need confirm it. */
+  isConfirmed?: boolean
+  /** The subject or provider at fault when that is another one: people hear of that one, and this is listed under it. */
+  cause?: string
+  /** Within a maintenance window: nobody is told. */
+  inMaintenance?: boolean
 }
 
 /** All findings in one line. */

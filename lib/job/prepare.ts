@@ -3,6 +3,7 @@ import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { type LiveOptions, liveEnvironment, type SecretSink } from "../config/environment.ts"
 import { parseConfig, readConfig, salvageAlerts } from "../config/load.ts"
+import { alertsSchema } from "../config/schema.ts"
 import { ConfigError } from "../core/config-error.ts"
 import type { ActionsOutput } from "../github/actions-output.ts"
 import type { Ledger } from "../ledger/ledger.ts"
@@ -14,6 +15,8 @@ import { findJob } from "./find.ts"
 import type { Job } from "./job.ts"
 import { type Origin, readOrigin, type Variables } from "./origin.ts"
 import { latestSlot } from "./slot.ts"
+
+const noAlerts = alertsSchema.parse({})
 
 export type Request = {
   job?: Job
@@ -111,7 +114,7 @@ async function configure({
   const ops = raw === undefined ? undefined : await settings.attempt(() => parseConfig(raw, file))
   const environment = liveEnvironment(env, live)
   const config = job && ops ? await settings.attempt(() => job.config(ops, environment)) : undefined
-  const { alerts, problems } = readAlerts(ops?.alerts ?? salvageAlerts(raw) ?? {}, name, env, live)
+  const { alerts, problems } = readAlerts(ops?.alerts ?? salvageAlerts(raw) ?? noAlerts, name, env, live)
   settings.problems.push(...environment.problems(), ...problems)
   return { app: ops?.app ?? { name: env.GITHUB_REPOSITORY ?? "app", environment: "unknown" }, config, alerts }
 }

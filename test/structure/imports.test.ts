@@ -13,9 +13,9 @@ const below: Record<string, string[]> = {
   config: ["core"],
   system: ["core"],
   ...Object.fromEntries(adapters.map((adapter) => [adapter, ["system", "core"]])),
-  incident: ["notify", "system", "core"],
-  ...Object.fromEntries(domains.map((domain) => [domain, [...adapters, "system", "core"]])),
-  report: ["slo", "backup", ...adapters, "system", "core"],
+  incident: ["notify", "github", "system", "core"],
+  ...Object.fromEntries(domains.map((domain) => [domain, ["config", ...adapters, "system", "core"]])),
+  report: ["slo", "backup", "config", ...adapters, "system", "core"],
   job: ["config", "ledger", "incident", "notify", "github", "system", "core"],
   setup: [],
 }
