@@ -2,8 +2,9 @@ import { errorText } from "../core/error-text.ts"
 import { formatBytes } from "../core/size.ts"
 import type { Manifest } from "./manifest.ts"
 
-/** How Node and the programs of PostgreSQL say that this machine's disk is full. */
-const pattern = /(?:\S+ "[^"\n]*": )?(?:no space left on device|disk quota exceeded)/i
+/** How Node and the programs of PostgreSQL say that this machine's disk is full; the last is of a write of which a part found room. */
+const pattern =
+  /(?:\S+ "[^"\n]*": )?(?:no space left on device|disk quota exceeded|wrote only \d+ of \d+ bytes at block \d+)/i
 
 /** True for an error, or a line of a program, that is about this machine's disk and not about the backup. */
 export function saysDiskFull(error: unknown): boolean {
