@@ -16,6 +16,7 @@ import { withClient } from "../lib/postgres/connect.ts"
 import { newestMajor } from "../lib/postgres/programs.ts"
 import { type ScratchCluster, withScratchCluster } from "../lib/postgres/scratch-cluster.ts"
 import { startTimer } from "../lib/system/clock.ts"
+import { type ExampleApp, withExampleApp } from "./example-app.ts"
 import { withSlackPrinter } from "./slack-printer.ts"
 
 /*
@@ -25,6 +26,8 @@ import { withSlackPrinter } from "./slack-printer.ts"
 const root = process.cwd()
 const place = join(root, ".ops", "demo")
 const bucket = join(place, "bucket")
+const incidentFolder = join(place, "incidents")
+const configFile = join(place, "ops.config.ts")
 const programs = ["initdb", "postgres", "pg_dump", "pg_dumpall", "pg_restore", "psql"] as const
 const quiet: Log = { debug() {}, info() {}, warn: say, error: say, progress: () => ({ at() {}, done() {} }) }
 
@@ -42,7 +45,7 @@ async function playNight(): Promise<number> {
   const major = await newestMajor(programs)
   say(`One night of Nightshift on this machine, with PostgreSQL ${major}\n`)
   const problems = await withScratchCluster({ major, log: quiet, signal: stop.signal }, (cluster) =>
-    withSlackPrinter(say, (slackUrl) => night(cluster, slackUrl)),
+    withSlackPrinter(say, (slackUrl) => withExampleApp((app) => night(cluster, slackUrl, app))),
   )
   const verdict = problems.length === 0 ? "the backup is proven" : `not as it should be: ${problems.join("; ")}`
   say(`\n${verdict}; the night took ${formatDuration(elapsed())}`)
@@ -50,13 +53,14 @@ async function playNight(): Promise<number> {
 }
 
 /** Returns what did not go as a good night goes. */
-async function night(cluster: ScratchCluster, slackUrl: string): Promise<string[]> {
+async function night(cluster: ScratchCluster, slackUrl: string, app: ExampleApp): Promise<string[]> {
   await step(
     "database",
     async () => `PrepPilot with ${formatCount(await loadExample(cluster))} rows in a scratch Postgres`,
   )
   const env = await nightEnvironment(cluster, slackUrl)
-  const problems: string[] = []
+  await writeFile(configFile, demoConfig(app.url))
+  const problems = await pulse(env, app)
   if ((await runStep("backup", env)).exitCode !== 0) problems.push("the backup failed")
   if ((await runStep("restore-test", env)).exitCode !== 0) problems.push("the restore test failed")
   const { set, receipt } = await newestReceipt()
@@ -69,10 +73,48 @@ async function night(cluster: ScratchCluster, slackUrl: string): Promise<string[
   if (damaged.exitCode !== 1) problems.push("the damaged copy was not caught")
   printProof(receipt)
   say(
-    `\nbackup set   ${relative(root, join(bucket, "main", set))}\nledger       ${relative(root, join(place, "ledger"))}`,
+    `\nbackup set   ${relative(root, join(bucket, "main", set))}\nledger       ${relative(root, join(place, "ledger"))}\nincidents    ${relative(root, incidentFolder)}`,
   )
   say(`private key  ${relative(root, join(place, "key.txt"))} (only a demo keeps it beside the backup)`)
   return receipt.verdict === "passed" ? problems : [...problems, `the restore test ${receipt.verdict}`]
+}
+
+/** The app is kept warm and looked at; its database fails for a while, of which people hear once, and once that it is over. */
+async function pulse(env: Record<string, string>, app: ExampleApp): Promise<string[]> {
+  const problems: string[] = []
+  const look = async (note: string | undefined, wanted: Run["outcome"]) => {
+    const run = await runStep("health", env, note, ["--no-confirm"])
+    if (run.outcome !== wanted || run.exitCode !== 0)
+      problems.push(`health was ${run.outcome}, exit code ${run.exitCode}`)
+  }
+  if ((await runStep("keep-warm", env)).exitCode !== 0) problems.push("keep-warm failed")
+  await look(undefined, "ok")
+  app.breakDatabase()
+  await look("the app loses its database", "fail")
+  await look("half an hour later, still down", "fail")
+  app.repair()
+  await look("repaired", "ok")
+  await look("and again well", "ok")
+  const incidents = (await readdir(incidentFolder)).filter((file) => file.endsWith(".md") || file.endsWith(".json"))
+  if (incidents.length === 0) problems.push("no incident was kept")
+  return problems
+}
+
+/** The example as it is, with the app of this machine in the place of the one on the internet. */
+function demoConfig(appUrl: string): string {
+  const example = JSON.stringify(pathToFileURL(join(root, "examples", "preppilot", "ops.config.ts")).href)
+  return `import example from ${example}
+const { services } = example
+export default {
+  ...example,
+  canaries: ["${appUrl}/"],
+  services: {
+    ...services,
+    web: { ...services.web, url: "${appUrl}/" },
+    api: { ...services.api, url: "${appUrl}/api/health", keepWarm: {} },
+  },
+}
+`
 }
 
 async function loadExample(cluster: ScratchCluster): Promise<number> {
@@ -108,15 +150,16 @@ async function nightEnvironment(cluster: ScratchCluster, slackUrl: string): Prom
     BACKUP_IDENTITY: identity,
     BACKUP_STORE: pathToFileURL(bucket).href,
     LEDGER: pathToFileURL(join(place, "ledger")).href,
+    INCIDENTS: pathToFileURL(incidentFolder).href,
     SLACK_WEBHOOK_URL: slackUrl,
     HEARTBEAT_URL: `${new URL(slackUrl).origin}/heartbeat`,
   }
 }
 
 /** Runs a job the way the command line does and says in one line what it did. */
-async function runStep(name: string, env: Record<string, string>, note?: string): Promise<Run> {
+async function runStep(name: string, env: Record<string, string>, note?: string, options: string[] = []): Promise<Run> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()]
-  const argv = ["--config", join("examples", "preppilot", "ops.config.ts")]
+  const argv = ["--config", configFile, ...options]
   const [output, elapsed] = [text(stderr), startTimer()]
   stdout.resume()
   const { run } = await runJob({ name, argv, env, root, stdout, stderr, signal: stop.signal })

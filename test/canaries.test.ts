@@ -25,7 +25,12 @@ const token = `ghs_${randomBytes(18).toString("hex")}`
 
 const config = `
   app: { name: "Canary" },
-  services: { db: { postgres: secret("DATABASE_URL") } },
+  canaries: ["http://127.0.0.1:1"],
+  services: {
+    db: { postgres: secret("DATABASE_URL"), keepWarm: { sql: "select id from notes limit 1" } },
+    cache: { redis: secret("REDIS_URL"), dependsOn: ["db"] },
+    api: { url: "http://127.0.0.1:1/health", headers: { authorization: secret("API_TOKEN") }, body: secret("API_TOKEN"), method: "POST" },
+  },
   databases: { main: {
     url: secret("DATABASE_URL"), writeUrl: secret("DATABASE_WRITE_URL"),
     backup: { recipients: variable("BACKUP_RECIPIENTS") },
@@ -238,6 +243,12 @@ async function withStage(fn: (stage: Stage) => Promise<void>): Promise<void> {
     const env = {
       ...{ DATABASE_URL: url, DATABASE_WRITE_URL: url, SLACK_WEBHOOK_URL: slack.url, HEARTBEAT_URL: heartbeat.url },
       ...{ BACKUP_IDENTITY: identity, OTHER_IDENTITY: other, LEDGER: directoryUrl(join(checkout.dir, "ledger")) },
+      ...{
+        REDIS_URL: `redis://:${encodeURIComponent(passwords.wrong)}@127.0.0.1:1/0`,
+        API_TOKEN: `Bearer ${passwords.right}`,
+      },
+      ...{ GITHUB_TOKEN: token, GITHUB_REPOSITORY: "acme/shop", GITHUB_API_URL: "http://127.0.0.1:1" },
+      ...{ OPS_NO_CONFIRM: "true", OPS_RUN: "5" },
       ...{ AWS_ACCESS_KEY_ID: s3.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.secretAccessKey, BACKUP_STORE: s3Url() },
     }
     const emptyStore = directoryUrl(join(checkout.dir, "empty"))

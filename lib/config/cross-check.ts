@@ -1,4 +1,5 @@
 import { z } from "zod"
+import { circles, serviceProblems } from "./cross-check-service.ts"
 import { nearest } from "./nearest.ts"
 
 /*
@@ -8,15 +9,7 @@ import { nearest } from "./nearest.ts"
 const names = z.array(z.string()).catch([])
 const anything = z.array(z.unknown()).catch([])
 const lenient = z.looseObject({
-  services: z
-    .record(
-      z.string(),
-      z
-        .looseObject({ url: z.unknown().optional(), postgres: z.unknown().optional(), dependsOn: names })
-        .nullable()
-        .catch(null),
-    )
-    .catch({}),
+  services: z.record(z.string(), z.looseObject({ dependsOn: names }).nullable().catch(null)).catch({}),
   databases: z
     .record(
       z.string(),
@@ -39,7 +32,11 @@ export function crossCheck(input: unknown): string[] {
   if (!parsed.success) return []
   const { services, databases, metrics } = parsed.data
   return [
-    ...Object.entries(services).flatMap(([name, service]) => serviceProblems(name, service, Object.keys(services))),
+    ...Object.entries(services).flatMap(([name, service]) => [
+      ...unknownDependencies(name, service, Object.keys(services)),
+      ...serviceProblems(`services.${name}`, service),
+    ]),
+    ...circleProblems(services),
     ...Object.entries(databases).flatMap(([name, database]) => databaseProblems(name, database)),
     ...metrics.flatMap((metric, index) =>
       unknownName(`metrics[${index}].database`, metric?.database, Object.keys(databases), "database"),
@@ -50,18 +47,23 @@ export function crossCheck(input: unknown): string[] {
 
 type Lenient = z.output<typeof lenient>
 
-function serviceProblems(name: string, service: Lenient["services"][string] | undefined, known: string[]): string[] {
-  if (!service) return []
-  const ways = [service.url, service.postgres].filter((way) => way !== undefined).length
-  const problems = service.dependsOn.flatMap((other, index) =>
+function unknownDependencies(
+  name: string,
+  service: Lenient["services"][string] | undefined,
+  known: string[],
+): string[] {
+  return (service?.dependsOn ?? []).flatMap((other, index) =>
     unknownName(`services.${name}.dependsOn[${index}]`, other, known, "service"),
   )
-  if (ways !== 1) {
-    problems.push(
-      `services.${name} has ${ways === 0 ? "neither url nor postgres" : "both url and postgres"}: it takes one of them`,
-    )
-  }
-  return problems
+}
+
+function circleProblems(services: Lenient["services"]): string[] {
+  const dependsOn = new Map(Object.entries(services).map(([name, service]) => [name, service?.dependsOn ?? []]))
+  return circles(dependsOn).map((circle) =>
+    circle.length === 1
+      ? `services.${circle[0]}.dependsOn names the service itself: remove it`
+      : `services.${circle[0]}.dependsOn leads back to itself (${[...circle, circle[0]].join(" -> ")}): remove one of them`,
+  )
 }
 
 function databaseProblems(name: string, database: Lenient["databases"][string] | undefined): string[] {

@@ -22,7 +22,16 @@ export type Environment = {
   optional(name: string): string | undefined
   /** The URL of the backup store: `BACKUP_STORE`, or a directory of the checkout on a developer's machine. */
   storeUrl(access: StoreAccess): string
+  /**
+   * What `read` comes to. By hand, where nobody exports every secret, what it misses is the answer and no problem of the run: the job
+   * says it of the part that needs it. In Actions it is a problem as always.
+   */
+  part<T>(read: (env: Environment) => T): { value: T } | { missing: string[] }
+  /** This repository on GitHub, with the run's own token. Outside of Actions `GITHUB_TOKEN` and `GITHUB_REPOSITORY` must be exported. */
+  github(): GitHubAccess
 }
+
+export type GitHubAccess = { token: string; repository: string; apiUrl: string }
 
 /** Where values are hidden from every output. */
 export type SecretSink = { add(secret: string): void }
@@ -76,10 +85,29 @@ export function liveEnvironment(values: Record<string, string | undefined>, opti
       if (url === undefined) problems.add(storeMissing)
       return url ?? placeholderStoreUrl
     },
+    github() {
+      const [token, repository] = [present("GITHUB_TOKEN"), present("GITHUB_REPOSITORY")]
+      if (token === undefined) problems.add(tokenMissing)
+      else options.redactor.add(token)
+      if (repository === undefined) problems.add("GITHUB_REPOSITORY is missing: export it as owner/name")
+      return { token: token ?? "", repository: repository ?? "", apiUrl: present("GITHUB_API_URL") ?? githubApiUrl }
+    },
+    part(read) {
+      const own = liveEnvironment(values, options)
+      const value = read(own)
+      const missing = own.problems()
+      if (missing.length === 0) return { value }
+      if (!options.inActions) return { missing }
+      for (const problem of missing) problems.add(problem)
+      return { value }
+    },
     problems: () => [...problems],
   }
 }
 
+const githubApiUrl = "https://api.github.com"
+export const tokenMissing =
+  "GITHUB_TOKEN is missing: give the run's own token to this step of the workflow (npm run workflows); by hand export one, for example GITHUB_TOKEN=$(gh auth token)"
 const storeKeyNames = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
 const placeholderStoreUrl = "file:///placeholder"
 const storeMissing =
@@ -108,7 +136,7 @@ export function recordingEnvironment(): RecordingEnvironment {
     return parse ? placeholder<T>() : (`placeholder-${ref.name}` as T)
   }
 
-  return {
+  const recording: RecordingEnvironment = {
     secret: (ref) => record<string>(ref),
     variable: record,
     parsedSecret: record,
@@ -122,8 +150,14 @@ export function recordingEnvironment(): RecordingEnvironment {
       note("AWS_SECRET_ACCESS_KEY", "secret", `STORE_${access.toUpperCase()}_SECRET_KEY`)
       return placeholderStoreUrl
     },
+    github() {
+      note("GITHUB_TOKEN", "secret")
+      return { token: "placeholder", repository: "owner/name", apiUrl: githubApiUrl }
+    },
+    part: (read) => ({ value: read(recording) }),
     needs: () => [...needs.values()].sort((a, b) => (a.env < b.env ? -1 : 1)),
   }
+  return recording
 }
 
 /** Stands for a value of any shape: each of its properties, and what it returns when called, is itself again. */

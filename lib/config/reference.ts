@@ -3,7 +3,7 @@ import { opsConfigSchema } from "./schema.ts"
 
 /** What is read of a JSON Schema. `takes` is from the `meta` of a field. */
 type Node = {
-  type?: string
+  type?: string | string[]
   description?: string
   takes?: string
   default?: unknown
@@ -14,6 +14,7 @@ type Node = {
   required?: string[]
   items?: Node
   additionalProperties?: Node | false
+  anyOf?: Node[]
 }
 
 const head = `# Configuration
@@ -49,25 +50,42 @@ function entryOf(key: string, node: Node): [string, Node] {
 function settings(prefix: string, section: Node): string[] {
   return Object.entries(section.properties ?? {}).flatMap(([key, node]) => {
     const [path, inner] = entryOf(`${prefix}${key}`, node)
-    const own = row(path, node, section.required?.includes(key) ?? false)
+    const shown = node.additionalProperties ? { ...inner, description: node.description ?? "" } : node
+    const own = row(path, shown, section.required?.includes(key) ?? false)
     return inner.properties ? [own, ...settings(`${path}.`, inner)] : [own]
   })
 }
 
 function row(path: string, node: Node, isRequired: boolean): string {
   const cells = [`\`${path}\``, takes(node), isRequired ? "**required**" : defaultOf(node), node.description ?? ""]
-  return `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("<", "&lt;").replaceAll("`&lt;", "`<")).join(" | ")} |`
+  return `| ${cells.map((cell) => escapeCell(cell)).join(" | ")} |`
+}
+
+/** A bar ends a cell wherever it stands; `<` begins a tag only outside of code. */
+function escapeCell(text: string): string {
+  const parts = text.replaceAll("|", "\\|").split("`")
+  return parts.map((part, index) => (index % 2 === 0 ? part.replaceAll("<", "&lt;") : part)).join("`")
 }
 
 function takes(node: Node): string {
   if (node.takes) return node.takes.replaceAll(/(?:secret|variable)\("\w+"\)/g, "`$&`")
   if (node.enum) return node.enum.map((value) => `\`${JSON.stringify(value)}\``).join(" or ")
-  if (node.type === "array")
-    return node.items?.properties ? "a list of" : `a list of ${takes(node.items ?? {}).replace(/^an? /, "")}s`
+  if (Array.isArray(node.type)) return node.type.map((type) => takes({ type })).join(" or ")
+  if (node.anyOf) return node.anyOf.map(takes).join(" or ")
+  if (node.type === "array") return node.items?.properties ? "a list of" : listOf(node.items ?? {})
+  if (node.type === "null") return "`null`"
+  if (node.type === "boolean") return "`true` or `false`"
   if (node.type === "object") return "settings"
   if (node.type === "string") return "text"
   const range = node.minimum !== undefined && node.maximum !== undefined ? `, ${node.minimum} to ${node.maximum}` : ""
   return `${node.type === "integer" ? "whole number" : "number"}${range}`
+}
+
+function listOf(item: Node): string {
+  const one = takes(item)
+  return /^[\w ]+$/.test(one)
+    ? `a list of ${one.replace(/^an? /, "")}s`
+    : `a list, each ${one.replace(/^(?=whole|number)/, "a ")}`
 }
 
 function defaultOf(node: Node): string {

@@ -83,7 +83,7 @@ export const opsConfigSchema = section({
   app: app.describe("What this is about."),
   services: named(serviceSchema).default({}).describe("What is watched and kept warm, by name."),
   canaries: list(httpUrl(), "URLs")
-    .default([])
+    .default(["https://one.one.one.one", "https://www.gstatic.com/generate_204"])
     .describe(
       "Addresses that always answer. When none of them does, the network here is at fault and no service is called down.",
     ),

@@ -82,7 +82,7 @@ const keepWarm = section({
   timezone: timeZone().optional().describe("Time zone of hours and days; that of the app unless told."),
   marker: text("a text")
     .optional()
-    .describe("Text that only the app itself answers: a gateway's page does not count. `expect` unless told."),
+    .describe("Text that only the app itself answers: a gateway's page does not count. `expect.text` unless told."),
   url: httpUrl().optional().describe("Address that is pinged; the service's own unless told."),
   sql: text("an SQL query")
     .optional()
@@ -92,13 +92,22 @@ const keepWarm = section({
     .describe("A first byte later than this was a cold start; 3,000 unless told."),
   budgetHours: number("a number of hours")
     .optional()
-    .describe("Hours a month that the host gives (Render's free plan: 750)."),
-  idleMinutes: whole(1, 1440, "a number of minutes")
-    .default(15)
-    .describe("Minutes without a request after which the host puts it to sleep."),
-  enoughDays: whole(1, 365, "a number of days")
+    .describe(
+      "Hours a month that the host gives (Render's free plan: 750). Where they would not last, only the hours that fit are kept warm.",
+    ),
+  idleMinutes: whole(1, 43_200, "a number of minutes")
+    .optional()
+    .describe(
+      "Minutes without a request after which the host puts it to sleep; 15 unless told, of a database 10,080 (a week).",
+    ),
+  atLeast: fraction(0, 1, "a share of the active hours")
+    .default(0.5)
+    .describe("Share of the active hours that should be warm: below it people hear of it. 0 means never."),
+  enoughDays: whole(1, 90, "a number of days")
     .default(30)
-    .describe("After so many days without a cold start it is said that keeping warm may no longer be needed."),
+    .describe(
+      "After so many days without a cold start, in spite of pauses, it is said that keeping warm may no longer be needed.",
+    ),
 })
 
 /** One thing that people or other services depend on. One of `url`, `tcp`, `dns`, `tls`, `domain`, `postgres`, `redis` says how it is reached. */

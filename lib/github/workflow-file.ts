@@ -36,6 +36,8 @@ export type WorkflowFile = {
   crons: string[]
   /** The inputs of `workflow_dispatch`; absent when nobody can start it by hand. */
   inputs?: Record<string, WorkflowInput>
+  /** Names of the workflows whose end starts this one. */
+  watches: string[]
   permissions?: unknown
   env: Record<string, string>
   jobs: WorkflowJob[]
@@ -50,12 +52,13 @@ export async function readWorkflow(file: string): Promise<WorkflowFile> {
 export function parseWorkflow(text: string, file: string): WorkflowFile {
   const { on, jobs, ...rest } = workflowOf(text, file)
   const { "run-name": runName, name, permissions, env } = rest
-  const { schedule, workflow_dispatch: dispatch } = on
+  const { schedule, workflow_dispatch: dispatch, workflow_run: watched } = on
   return {
     name: name ?? file,
     ...(runName !== undefined && { runName }),
     crons: schedule?.map(({ cron }) => cron) ?? [],
     ...(dispatch !== undefined && { inputs: dispatch?.inputs ?? {} }),
+    watches: watched?.workflows ?? [],
     ...(permissions !== undefined && { permissions }),
     env,
     jobs: Object.entries(jobs).map(([id, job]) => jobOf(id, job)),
@@ -93,6 +96,7 @@ const input = z.object({
 const events = z.object({
   schedule: z.array(z.object({ cron: z.string() })).optional(),
   workflow_dispatch: z.object({ inputs: z.record(z.string(), input).default({}) }).nullish(),
+  workflow_run: z.object({ workflows: z.array(z.string()).default([]) }).nullish(),
 })
 
 /** `on: push` and `on: [push]` are short for a mapping without settings. */

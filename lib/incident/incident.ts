@@ -29,10 +29,33 @@ const outboxItem = z.looseObject({
   at: time,
   state: z.enum(["pending", "sending", "sent", "given up"]),
   tries: z.int().default(0),
+  /** When it was last tried: a run may be at it at this moment. */
+  triedAt: time.optional(),
+  /** When that try was over, unless it arrived. */
+  answeredAt: time.optional(),
+  /** When it arrived. */
+  sentAt: time.optional(),
+  /** A run that could not write may have said it already. */
+  mayBeRepeat: z.boolean().optional(),
+  /** Items of several incidents with the same group are one message. */
+  group: z.string().optional(),
   channel: z.string().default("slack"),
 })
 
 const event = z.looseObject({ at: time, what: z.string(), by: z.string().optional() })
+
+/** What a run knows about an incident beyond its finding. */
+const about = z.looseObject({
+  /** What it means for the team as long as nothing is done. */
+  impact: z.string().optional(),
+  firstAction: z.string().optional(),
+  /** When it was last seen to be good, `never`, or nothing when there is no history to read. */
+  lastGood: z.union([time, z.literal("never")]).optional(),
+  commit: z.string().optional(),
+  runUrl: z.string().optional(),
+  /** The scheduled time that the run covered. */
+  slot: time.optional(),
+})
 
 export const incidentSchema = z.looseObject({
   schema: z.literal(1),
@@ -50,6 +73,12 @@ export const incidentSchema = z.looseObject({
   lastBadAt: time,
   closedAt: time.optional(),
   state: z.enum(["firing", "recovering", "flapping", "closed"]),
+  /** The last look that counted: the same one, or an older one, changes nothing any more. */
+  lookedAt: time.optional(),
+  /** When it was last seen to be good. */
+  lastGoodAt: time.optional(),
+  /** How bad people were told that it is, the last time that something was to be said. */
+  said: z.looseObject({ severity, outcome: z.enum(["fail", "warn"]) }).optional(),
   /** Good runs in a row since it was last bad. */
   goodRuns: z.int().default(0),
   /** How many reminders were said. */
@@ -58,8 +87,14 @@ export const incidentSchema = z.looseObject({
   toldAt: time.optional(),
   ack: z.looseObject({ by: z.string(), at: time, until: time }).optional(),
   silence: z.looseObject({ by: z.string(), at: time, until: time, reason: z.string() }).optional(),
+  /** A person closed it by a command. */
+  resolved: z.looseObject({ by: z.string(), at: time, reason: z.string() }).optional(),
+  /** What its messages say besides, from the run that opened it; every field may be shown to everyone. */
+  about: about.optional(),
   /** What fails because of this one. */
   muted: z.array(z.string()).default([]),
+  /** When it last was to blame for each subject that ever failed because of it. */
+  explained: z.record(z.string(), time).optional(),
   outbox: z.array(outboxItem).default([]),
   timeline: z.array(event).default([]),
   /** The last comment that was read for commands. */
@@ -70,6 +105,7 @@ export const incidentSchema = z.looseObject({
 
 export type Incident = z.output<typeof incidentSchema>
 export type OutboxItem = Incident["outbox"][number]
+export type About = z.output<typeof about>
 export type TimelineEvent = Incident["timeline"][number]
 
 /** Where incidents are kept: GitHub issues or a directory. One conformance suite for both. */

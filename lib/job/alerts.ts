@@ -48,7 +48,8 @@ export function stepNeeds(job: Job, ops: OpsConfig): Need[] {
   job.config(ops, env)
   slackAddress(ops.alerts, env)
   heartbeatAddress(ops.alerts, env, job.name)
-  env.optional("LEDGER")
+  for (const name of ["LEDGER", "INCIDENTS"]) env.optional(name)
+  env.github()
   return env.needs()
 }
 

@@ -42,8 +42,15 @@ export function splitName(argv: readonly string[]): { name?: string; rest: strin
   return name === undefined ? { rest: [...argv] } : { name, rest: argv.toSpliced(at, 1) }
 }
 
-/** Reads the arguments after the job's name. Problems are collected, never thrown. */
-export function parseCommandLine(argv: readonly string[], schema?: z.ZodType): Command {
+/**
+ * Reads the arguments after the job's name. An option of the job that was not typed is taken from `OPS_<OPTION>` in the environment,
+ * such as `OPS_EXPECT_VERSION`: that is how a workflow passes its inputs. Problems are collected, never thrown.
+ */
+export function parseCommandLine(
+  argv: readonly string[],
+  schema?: z.ZodType,
+  env: Readonly<Record<string, string | undefined>> = {},
+): Command {
   const own = jobOptions(schema)
   const { tokens } = parseArgs({
     args: [...argv],
@@ -61,6 +68,7 @@ export function parseCommandLine(argv: readonly string[], schema?: z.ZodType): C
     if (problem) problems.push(problem)
     else given.set(token.name, [...(given.get(token.name) ?? []), token.value ?? ""])
   }
+  for (const option of own) if (!given.has(option.flag)) addFromEnvironment(option, env, given, problems)
   return { ...readCommon(given, problems), ...readOwn(schema, own, given, problems), problems }
 }
 
@@ -72,6 +80,20 @@ function argumentOptions(own: readonly JobOption[]) {
   return Object.fromEntries(
     all.map(([flag, takesValue]) => [flag, { type: takesValue ? ("string" as const) : ("boolean" as const) }]),
   )
+}
+
+/** Inputs that were not given are empty texts. Of an option that may be given several times the values have blanks between them. */
+function addFromEnvironment(
+  { flag, takesValue, isRepeatable }: JobOption,
+  env: Readonly<Record<string, string | undefined>>,
+  given: Map<string, string[]>,
+  problems: string[],
+): void {
+  const name = `OPS_${flag.toUpperCase().replaceAll("-", "_")}`
+  const text = env[name]?.trim() ?? ""
+  if (text === "" || (!takesValue && text === "false")) return
+  if (takesValue || text === "true") given.set(flag, isRepeatable ? text.split(/\s+/) : [text])
+  else problems.push(`${name} is "${text}": it takes true or false`)
 }
 
 type OptionToken = { name: string; rawName: string; value: string | undefined; inlineValue: boolean | undefined }

@@ -3,6 +3,7 @@ import type { Environment } from "../config/environment.ts"
 import type { OpsConfig } from "../config/schema.ts"
 import type { Finding } from "../core/finding.ts"
 import type { Log } from "../core/log.ts"
+import type { Observation } from "../core/observation.ts"
 import type { Ledger, LedgerRecord } from "../ledger/ledger.ts"
 
 export type Trigger = "schedule" | "dispatch" | "hand"
@@ -31,10 +32,18 @@ export type JobResult = {
   /** What was done, in one or two sentences. */
   summary: string
   findings: Finding[]
+  /** What was seen of services, one a service: the raw rows behind every uptime number. */
+  observations?: Observation[]
   /** Rows for the ledger beside the run line: backups, metrics, audit. */
   records?: LedgerRecord[]
   /** Markdown for the step summary, below the findings. */
   page?: string
+  /** Turns the run red, or leaves it green, whatever its findings say: for a job that sees more than its findings tell. */
+  isRed?: boolean
+  /** Opens an exercise that rings everybody. */
+  drill?: boolean
+  /** Plain text for who runs it by hand, such as a table: all that is printed on stdout; the last lines then go to stderr. */
+  output?: string
 }
 
 export type Job<C = unknown, O = unknown> = {

@@ -18,6 +18,7 @@ const pastRun = z.object({
 type PastRun = z.output<typeof pastRun>
 
 const maxDaysBack = 400
+const dayMs = 24 * 3600 * 1000
 
 /** The file of the ledger that a run line belongs to: that of the UTC day on which the run began. */
 export function runStream(startedAt: Date): string {
@@ -67,4 +68,31 @@ async function readRuns(ledger: Ledger, stream: string, job: string): Promise<Pa
     const run = pastRun.safeParse(row)
     return run.success && run.data.job === job && !run.data.dryRun ? [run.data] : []
   })
+}
+
+const toldLine = z.object({
+  id: z.string(),
+  job: z.string(),
+  told: z.object({ incidents: z.string().optional() }),
+})
+
+/**
+ * Our jobs whose run within a workflow run (`<run id>-<attempt>`) told people of itself, as its line in the ledger says: one that could
+ * not is not among them.
+ */
+export async function findToldJobs(
+  ledger: Pick<Ledger, "read">,
+  workflowRun: string,
+  from: Date,
+  to: Date,
+): Promise<Set<string>> {
+  const told = new Set<string>()
+  for (let day = Date.parse(`${from.toISOString().slice(0, 10)}T00:00:00Z`); day <= to.getTime(); day += dayMs) {
+    for (const row of await ledger.read(runStream(new Date(day)))) {
+      const line = toldLine.safeParse(row)
+      if (!line.success || line.data.id !== `${workflowRun}-${line.data.job}`) continue
+      if (line.data.told.incidents && !line.data.told.incidents.startsWith("failed")) told.add(line.data.job)
+    }
+  }
+  return told
 }

@@ -63,7 +63,7 @@ async function doneAlready(
 
 function judged(result: JobResult, isObserver: boolean): Verdict {
   const outcome = worstOutcome(result.findings.map((finding) => finding.outcome))
-  return { ...result, kind: "ran", outcome, isRed: outcome === "fail" && !isObserver }
+  return { ...result, kind: "ran", outcome, isRed: result.isRed ?? (outcome === "fail" && !isObserver) }
 }
 
 function slotDone(slot: Date, runId: string): Verdict {

@@ -1,19 +1,23 @@
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
-import { type LiveOptions, liveEnvironment, type SecretSink } from "../config/environment.ts"
+import { type LiveOptions, liveEnvironment, type SecretSink, tokenMissing } from "../config/environment.ts"
 import { parseConfig, readConfig, salvageAlerts } from "../config/load.ts"
 import { alertsSchema } from "../config/schema.ts"
 import { ConfigError } from "../core/config-error.ts"
+import type { Log } from "../core/log.ts"
 import type { ActionsOutput } from "../github/actions-output.ts"
+import type { IncidentMemory } from "../incident/incident.ts"
+import { openIncidentMemory } from "../incident/open-memory.ts"
+import { type Policy, policyOf } from "../incident/policy.ts"
 import type { Ledger } from "../ledger/ledger.ts"
-import { openLedger } from "../ledger/open.ts"
 import { secretParts } from "../system/secret-forms.ts"
 import { type Alerts, readAlerts } from "./alerts.ts"
 import { type Command, parseCommandLine } from "./command-line.ts"
 import { findJob } from "./find.ts"
 import type { Job } from "./job.ts"
 import { type Origin, readOrigin, type Variables } from "./origin.ts"
+import { openRunLedger } from "./run-ledger.ts"
 import { latestSlot } from "./slot.ts"
 
 const noAlerts = alertsSchema.parse({})
@@ -25,6 +29,7 @@ export type Request = {
   env: Variables
   root: string
   actions: ActionsOutput | undefined
+  log: Log
 }
 
 /** Everything that is known before a job runs. With `problems` or `broken` it must not run; what is left out could not be read. */
@@ -43,6 +48,9 @@ export type Prepared = {
   config?: unknown
   alerts: Alerts
   ledger?: Ledger
+  /** Where incidents are kept; one that always fails when its address is wrong. */
+  incidents: IncidentMemory
+  policy: Policy
   /** The ledger outlives this run. */
   hasHistory: boolean
   /** The name of the job's runbook, where it has one. */
@@ -61,7 +69,7 @@ export async function prepare(request: Request, startedAt: Date, redactor: Secre
   const usage = createCollector()
   const settings = createCollector()
   const job = request.job ?? (await usage.attempt(() => findJob(root, name)))
-  const command = parseCommandLine(request.argv, job?.options)
+  const command = parseCommandLine(request.argv, job?.options, env)
   if (job) usage.problems.push(...command.problems)
   const { origin, problems: originProblems } = await readOrigin(env)
   settings.problems.push(...originProblems)
@@ -73,7 +81,9 @@ export async function prepare(request: Request, startedAt: Date, redactor: Secre
     redactor: masked(redactor, command.json ? undefined : request.actions),
   }
   const configured = await configure({ job, name, env, file: command.config ?? "ops.config.ts", live, settings })
-  const ledger = await settings.attempt(() => openLedger(env.LEDGER?.trim() || localLedger(root)))
+  const today = now < startedAt ? now : startedAt // a time that was typed must not make the ledger older than it is
+  const ledger = await settings.attempt(() => openRunLedger({ ...live, env, log: request.log, now: today }))
+  const incidents = await settings.attempt(() => openIncidents(request, origin, redactor))
 
   const problems = [...new Set([...usage.problems, ...settings.problems])]
   const broken = usage.broken ?? settings.broken
@@ -84,7 +94,8 @@ export async function prepare(request: Request, startedAt: Date, redactor: Secre
     slot: planned ?? now,
     isPlanned: planned !== undefined,
     ...(ledger && { ledger }),
-    hasHistory: !origin.inActions || Boolean(env.LEDGER?.trim()),
+    incidents: incidents ?? noMemory,
+    hasHistory: ledger !== undefined,
     ...(existsSync(join(root, "docs", "runbooks", `${name}.md`)) && { runbook: name }),
     isUsageOnly: problems.length > 0 && problems.length === new Set(usage.problems).size,
     ...(broken && { broken }),
@@ -109,14 +120,20 @@ async function configure({
   file,
   live,
   settings,
-}: Sources): Promise<Pick<Prepared, "app" | "config" | "alerts">> {
+}: Sources): Promise<Pick<Prepared, "app" | "config" | "alerts" | "policy">> {
   const raw = await settings.attempt(() => readConfig(resolve(live.root, file)))
   const ops = raw === undefined ? undefined : await settings.attempt(() => parseConfig(raw, file))
   const environment = liveEnvironment(env, live)
   const config = job && ops ? await settings.attempt(() => job.config(ops, environment)) : undefined
-  const { alerts, problems } = readAlerts(ops?.alerts ?? salvageAlerts(raw) ?? noAlerts, name, env, live)
+  const told = ops?.alerts ?? salvageAlerts(raw) ?? noAlerts
+  const { alerts, problems } = readAlerts(told, name, env, live)
   settings.problems.push(...environment.problems(), ...problems)
-  return { app: ops?.app ?? { name: env.GITHUB_REPOSITORY ?? "app", environment: "unknown" }, config, alerts }
+  return {
+    app: ops?.app ?? { name: env.GITHUB_REPOSITORY ?? "app", environment: "unknown" },
+    config,
+    alerts,
+    policy: policyOf(told),
+  }
 }
 
 /**
@@ -137,8 +154,29 @@ function masked(redactor: SecretSink, actions: ActionsOutput | undefined): Secre
   }
 }
 
-function localLedger(root: string): string {
-  return pathToFileURL(join(root, ".ops", "ledger")).href
+/** `INCIDENTS`, else the issues of this repository in Actions and a directory of the checkout elsewhere. */
+async function openIncidents(
+  { env, root, log }: Request,
+  origin: Origin,
+  redactor: SecretSink,
+): Promise<IncidentMemory> {
+  const token = env.GITHUB_TOKEN?.trim() ?? ""
+  redactor.add(token)
+  if (origin.inActions && token === "" && !env.INCIDENTS?.trim()) throw new ConfigError(tokenMissing)
+  const standard = origin.inActions
+    ? `github:${env.GITHUB_REPOSITORY}`
+    : pathToFileURL(join(root, ".ops", "incidents")).href
+  const apiUrl = env.GITHUB_API_URL?.trim() || "https://api.github.com"
+  return openIncidentMemory(env.INCIDENTS?.trim() || standard, { token, apiUrl, log })
+}
+
+const noMemory: IncidentMemory = {
+  name: "no place",
+  list: () => Promise.reject(new Error("INCIDENTS is wrong")),
+  open: () => Promise.reject(new Error("INCIDENTS is wrong")),
+  update: () => Promise.reject(new Error("INCIDENTS is wrong")),
+  commands: () => Promise.reject(new Error("INCIDENTS is wrong")),
+  comment: () => Promise.reject(new Error("INCIDENTS is wrong")),
 }
 
 type Collector = ReturnType<typeof createCollector>

@@ -8,7 +8,7 @@ export type ExitCode = 0 | 1 | 2 | 3
 /** How telling went in one place: `done`, or why not. */
 export type Told = "done" | `skipped (${string})` | `failed (${string})`
 
-export type TellerName = "summary" | "slack" | "ledger"
+export type TellerName = "summary" | "incidents" | "ledger"
 
 /** One execution of a job, as `--json` prints it and the ledger keeps it. Times are ISO 8601 in UTC; no text in it is secret. */
 export type Run = {

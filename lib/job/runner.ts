@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto"
 import type { Writable } from "node:stream"
+import { errorText } from "../core/error-text.ts"
 import type { ActionsOutput } from "../github/actions-output.ts"
 import { startTimer } from "../system/clock.ts"
 import { runProgram } from "../system/program.ts"
@@ -50,7 +51,7 @@ export async function runJob(input: RunInput): Promise<{ run: Run; exitCode: Exi
   const log = createLog({ ...format, stream: stderr, redactor, clock })
   const curfew = createCurfew(input.signal ?? new AbortController().signal, curfewMs)
 
-  const prepared = await prepare({ ...subject, argv, env, root, actions }, startedAt, redactor)
+  const prepared = await prepare({ ...subject, argv, env, root, actions, log }, startedAt, redactor)
   const frame = await frameOf(prepared, root, traceId)
   const isPrivate = prepared.isUsageOnly && prepared.origin.trigger === "hand"
   const heartbeatUrl = prepared.dryRun || isPrivate ? undefined : prepared.alerts.heartbeatUrl
@@ -63,9 +64,14 @@ export async function runJob(input: RunInput): Promise<{ run: Run; exitCode: Exi
   const untold = redactor.value(runOf(frame, verdict, endedAt))
   const told = isPrivate ? {} : await tellAll({ prepared, verdict, env, actions, log, curfew, redactor }, untold)
   const run: Run = { ...untold, told, exitCode: exitCodeOf(verdict, told) }
+  await prepared.ledger?.close().catch((error: unknown) => log.warn(errorText(error)))
   await heartbeat.end(run.exitCode === 0 ? "success" : "fail", `exit code ${run.exitCode}`)
   const shown = hidesDetails(prepared, verdict) ? publicRun(run) : run
-  stdout.write(prepared.command.json ? `${JSON.stringify(shown)}\n` : renderClosing(shown))
+  const output = prepared.command.json || prepared.origin.isPublic ? undefined : verdict.output
+  if (output !== undefined) stdout.write(redactor.text(output))
+  // An output may go into another program: what is said about the run stands beside it.
+  const closing = output === undefined ? stdout : stderr
+  closing.write(prepared.command.json ? `${JSON.stringify(shown)}\n` : renderClosing(shown))
   return { run, exitCode: run.exitCode }
 }
 

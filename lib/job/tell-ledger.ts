@@ -8,11 +8,11 @@ export function ledgerTeller(ledger: Ledger | undefined, kind: Verdict["kind"]):
   return {
     name: "ledger",
     timeoutMs: 60_000,
-    async tell({ run, records }) {
+    async tell({ run, records }, signal) {
       if (kind === "slot done") return "skipped (the slot has its line)"
       if (!ledger) return "skipped (LEDGER is wrong)"
       const line = { stream: runStream(new Date(run.startedAt)), row: run }
-      await ledger.append(run.dryRun ? [line] : [...records, line])
+      await ledger.append(run.dryRun ? [line] : [...records, line], signal)
       return "done"
     },
   }

@@ -1,6 +1,8 @@
 import { errorText } from "../core/error-text.ts"
+import { summarizeFindings } from "../core/finding.ts"
 import type { Log } from "../core/log.ts"
 import type { ActionsOutput } from "../github/actions-output.ts"
+import { observationRecords } from "../ledger/observations.ts"
 import type { Redactor } from "../system/redact.ts"
 import { bounded, type Curfew } from "./curfew.ts"
 import type { Variables } from "./origin.ts"
@@ -8,10 +10,11 @@ import { type History, readHistory } from "./past-runs.ts"
 import type { Verdict } from "./perform.ts"
 import type { Prepared } from "./prepare.ts"
 import { hidesDetails, publicRun } from "./public-run.ts"
+import { readRecentLooks } from "./recent-looks.ts"
 import { exitCodeOf, type Run } from "./run.ts"
 import { type Telling, tell } from "./tell.ts"
+import { type IncidentContext, incidentTeller } from "./tell-incidents.ts"
 import { ledgerTeller } from "./tell-ledger.ts"
-import { type SlackContext, slackTeller } from "./tell-slack.ts"
 import { summaryTeller } from "./tell-summary.ts"
 
 /** A finished run and all that telling it takes. */
@@ -32,15 +35,15 @@ export type Scene = {
 export async function tellAll(scene: Scene, run: Run): Promise<Run["told"]> {
   const { prepared, verdict, redactor } = scene
   const { json } = prepared.command
-  const records = redactor.value(verdict.records ?? [])
+  const records = redactor.value([...observationRecords(verdict.observations ?? []), ...(verdict.records ?? [])])
   const telling: Telling = { run, records, page: verdict.page && redactor.text(verdict.page) }
   const shown = hidesDetails(prepared, verdict) ? { ...telling, run: publicRun(run), page: undefined } : telling
-  const [summary, slack] = await Promise.all([
+  const [summary, incidents] = await Promise.all([
     tell(summaryTeller({ ...scene, json }), shown, { ...scene, reserveMs: 500 }),
-    tell(slackTeller(slackContext(scene)), telling, { ...scene, reserveMs: 500 }),
+    tell(incidentTeller(incidentContext(scene)), telling, { ...scene, reserveMs: 500 }),
   ])
-  const told = redactor.value({ summary, slack })
-  const line = { ...shown.run, told, exitCode: exitCodeOf(verdict, told) }
+  const told = redactor.value({ summary, incidents })
+  const line = ledgerLine({ ...shown.run, told, exitCode: exitCodeOf(verdict, told) }, prepared.job?.observer)
   const ledger = await tell(
     ledgerTeller(prepared.ledger, verdict.kind),
     { ...telling, run: line },
@@ -49,10 +52,20 @@ export async function tellAll(scene: Scene, run: Run): Promise<Run["told"]> {
   return redactor.value({ ...told, ledger })
 }
 
-function slackContext({ prepared, verdict, log, curfew }: Scene): SlackContext {
-  const { alerts, app, origin } = prepared
+/** An observer runs every few minutes: of what is as it should be its observations say enough. */
+function ledgerLine(run: Run, isObserver = false): Run {
+  if (!isObserver) return run
+  const findings = run.findings.filter(({ outcome }) => outcome !== "ok")
+  return { ...run, findings, summary: findings.length === 0 ? "all is as it should be" : summarizeFindings(findings) }
+}
+
+function incidentContext({ prepared, verdict, log, curfew }: Scene): IncidentContext {
+  const { alerts, app, origin, ledger, job, name, now } = prepared
   return {
-    ...{ url: alerts.slackUrl, app, impact: impactOf(prepared), kind: verdict.kind },
+    ...{ memory: prepared.incidents, policy: prepared.policy, slackUrl: alerts.slackUrl, app, log },
+    ...{ impact: impactOf(prepared), kind: verdict.kind, isObserver: job?.observer ?? false },
+    ...{ drill: verdict.drill ?? false, isPublic: origin.isPublic },
+    readRecent: async (subjects) => (ledger ? readRecentLooks(ledger, name, subjects, now) : new Map()),
     readPast: () => readPast(prepared, log, curfew),
     runbookAddress: (name) => `${origin.filesUrl ? `${origin.filesUrl}/` : ""}docs/runbooks/${name}.md`,
   }

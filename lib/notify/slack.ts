@@ -7,9 +7,10 @@ import {
 import { ConfigError } from "../core/config-error.ts"
 import { formatDuration } from "../core/duration.ts"
 import { sleep } from "../system/clock.ts"
-import { type HttpResponse, httpRequest, parseHttpUrl } from "../system/http.ts"
+import { HttpFailed, type HttpResponse, httpRequest, parseHttpUrl } from "../system/http.ts"
 import { createRedactor } from "../system/redact.ts"
 import { fitMessage, type SlackMessage } from "./slack-message.ts"
+import { isNotTaken, NotTaken } from "./undelivered.ts"
 
 export type SlackOptions = {
   /** For each try. */
@@ -25,7 +26,8 @@ const maxWaitMs = 30_000
 /**
  * Sends a message, cut to Slack's limits. Resolves when Slack said `ok`. Waits as asked when Slack is busy (429), at most
  * 3 tries and 30 s; anything else is not tried again, since the message may have arrived.
- * Rejects with the status, Slack's own words and what to do; never with the webhook's address.
+ * Rejects with the status, Slack's own words and what to do, never with the webhook's address; with `NotTaken` when it is sure that
+ * the message did not arrive: there was no connection, or Slack refused it.
  */
 export async function sendSlack(webhookUrl: string, message: SlackMessage, options: SlackOptions = {}): Promise<void> {
   const webhook = new IncomingWebhook(webhookUrl, { fetch: patientFetch(options) })
@@ -35,8 +37,17 @@ export async function sendSlack(webhookUrl: string, message: SlackMessage, optio
       throw new Error("the answer was not Slack's ok: check that the address is an incoming webhook")
   } catch (error) {
     options.signal?.throwIfAborted()
-    throw new Error(`the message did not reach Slack: ${explain(error, webhookUrl)}`)
+    const problem = `the message did not reach Slack: ${explain(error, webhookUrl)}`
+    throw isRefusal(error) ? new NotTaken(problem) : new Error(problem)
   }
+}
+
+/** No connection, or an answer that says no. A 5xx may come from a proxy after Slack took the message. */
+function isRefusal(error: unknown): boolean {
+  if (error instanceof IncomingWebhookHTTPError) return error.statusCode < 500
+  if (!(error instanceof IncomingWebhookRequestError)) return false
+  const { original } = error
+  return isNotTaken(original) || (original instanceof HttpFailed && original.phase === "connect")
 }
 
 /** The address of an incoming webhook; a `ConfigError` that names the setting when it is none. */
@@ -58,7 +69,7 @@ function patientFetch({ timeoutMs = 10_000, signal, sleep: wait = sleep }: Slack
       const response = await httpRequest({ url: String(url), method: "POST", headers, body, timeoutMs, signal })
       if (response.status !== 429) return fetchResponse(String(url), response)
       const delayMs = retryAfterMs(response)
-      if (attempt === maxTries || waitedMs + delayMs > maxWaitMs) throw new Error(busy(attempt, delayMs))
+      if (attempt === maxTries || waitedMs + delayMs > maxWaitMs) throw new NotTaken(busy(attempt, delayMs))
       await wait(delayMs, signal)
       waitedMs += delayMs
     }

@@ -1,4 +1,4 @@
-const testPrograms = ["postgres", "pgbouncer", "age", "zstd", "git"]
+const testPrograms = ["postgres", "pgbouncer", "redis-server", "age", "zstd", "git"]
 const vitest = ["node_modules/vitest/vitest.mjs", "run"]
 
 /** What can be run, with the programs it needs and the arguments for Node; further arguments are added at the end. */

@@ -9,6 +9,7 @@ const postgresPrograms = ["initdb", "pg_ctl", "postgres", "pg_dump", "pg_dumpall
 const packages = {
   postgres: { apt: ["postgresql"], brew: ["postgresql@17"], dnf: ["postgresql-server", "postgresql-contrib"] },
   pgbouncer: { apt: ["pgbouncer"], brew: ["pgbouncer"], dnf: ["pgbouncer"] },
+  "redis-server": { apt: ["redis-server"], brew: ["redis"], dnf: ["redis"] },
   age: { apt: ["age"], brew: ["age"], dnf: ["age"] },
   zstd: { apt: ["zstd"], brew: ["zstd"], dnf: ["zstd"] },
   git: { apt: ["git"], brew: ["git"], dnf: ["git"] },

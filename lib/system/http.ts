@@ -7,7 +7,7 @@ import { startTimer } from "./clock.ts"
 export type HttpRequest = {
   /** `user:password@` in it becomes basic authorization. */
   url: string
-  method?: "GET" | "HEAD" | "POST" | "PUT" | "DELETE"
+  method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE"
   headers?: Record<string, string>
   body?: string | Uint8Array
   /** For everything together, from the name lookup to the last byte. */

@@ -16,12 +16,24 @@ type Span = { start: number; end: number }
 
 const mask = "***"
 const maxDepth = 32
+const maxKnown = 1000
+const maxKnownLength = 40
 
 /** A redactor that knows no value yet; what is secret by its looks (see `secretPatterns`) it hides at once. */
 export function createRedactor(): Redactor {
   const needles = new Set<string>()
+  // Names of fields and words such as "ok" come thousands of times in a run, and every pattern looks at each.
+  const known = new Map<string, string>()
 
   function text(text: string): string {
+    const before = known.get(text)
+    if (before !== undefined) return before
+    const redacted = redact(text)
+    if (text.length <= maxKnownLength && known.size < maxKnown) known.set(text, redacted)
+    return redacted
+  }
+
+  function redact(text: string): string {
     const redacted = cover(text, [...knownSpans(text, needles), ...patternSpans(text)])
     if (redacted === text || !/^\s*["[{]/.test(text) || isJson(redacted) || !isJson(text)) return redacted
     return JSON.stringify(deep(JSON.parse(text), 0))
@@ -46,6 +58,7 @@ export function createRedactor(): Redactor {
 
   return {
     add(secret) {
+      known.clear()
       for (const form of secretForms(secret)) needles.add(form)
     },
     text,

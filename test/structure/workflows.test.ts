@@ -6,6 +6,7 @@ import { loadConfigOrDefaults } from "../../lib/config/commented-defaults.ts"
 import { readWorkflow, type WorkflowFile, type WorkflowStep } from "../../lib/github/workflow-file.ts"
 import { stepNeeds } from "../../lib/job/alerts.ts"
 import { findJob } from "../../lib/job/find.ts"
+import { jobOptions } from "../../lib/job/job-options.ts"
 import { planWorkflows } from "../../lib/job/workflows.ts"
 import { parseActionFile, parseWorkflowFile } from "../support/workflow/parse.ts"
 
@@ -19,8 +20,11 @@ const command =
 /** Jobs that delete or change what people made. They want a reason, kept in the run line. */
 const destructive = ["decay", "cleanup", "maintenance", "prune", "restore"]
 
-/** Rights beyond reading the code, by file. */
-const permissions: Record<string, Record<string, string>> = {}
+/** What runs jobs writes the ledger's branch and the issues of incidents. What else each file may do. */
+const jobRights = { contents: "write", issues: "write" }
+const moreRights: Record<string, Record<string, string>> = {
+  ".github/workflows/alert.yml": { actions: "read", checks: "read" },
+}
 
 type Described = { file: string; workflow: WorkflowFile }
 const workflows: Described[] = await Promise.all(
@@ -39,7 +43,8 @@ describe("every workflow", () => {
 
   it.each(workflows)("$file has the name of its file, limits and the least rights", ({ file, workflow }) => {
     expect(workflow.name).toBe(path.basename(file, ".yml"))
-    expect(workflow.permissions).toEqual({ contents: "read", ...permissions[file] })
+    const usual = jobSteps(workflow).length > 0 ? jobRights : { contents: "read" }
+    expect(workflow.permissions).toEqual({ ...usual, ...moreRights[file] })
     for (const job of workflow.jobs) {
       expect(job.permissions, job.id).toBeUndefined()
       expect(job.timeoutMinutes, job.id).toBeGreaterThan(0)
@@ -86,20 +91,24 @@ describe("every workflow that runs jobs", () => {
 
   it.each(operational)("$file is quiet until OPS_ENABLED is set", ({ workflow }) => {
     for (const job of workflow.jobs)
-      expect(job.if).toMatch(/^\$\{\{ (!cancelled\(\) && )?vars\.OPS_ENABLED == 'true' \}\}$/)
+      expect(job.if).toMatch(/^\$\{\{ (!cancelled\(\) && )?vars\.OPS_ENABLED == 'true'( && \([^|]*\|\|[^|]*\))? \}\}$/)
   })
 
   it.each(operational)("$file gives each job exactly what it needs (else: npm run workflows)", async ({ workflow }) => {
     const ops = await loadConfigOrDefaults(path.join(root, "ops.config.ts"))
     for (const { job, step } of jobSteps(workflow)) {
-      const needs = stepNeeds(await findJob(root, job), ops)
+      const found = await findJob(root, job)
+      const needs = stepNeeds(found, ops)
       const own = needs.map(({ env, kind, name }) => [
         env,
         expression(`${kind === "secret" ? "secrets" : "vars"}.${name}`),
       ])
       const reason = destructive.includes(job) ? { OPS_REASON: expression("inputs.reason") } : {}
       const common = { OPS_SLOT: expression("inputs.slot"), OPS_DRY_RUN: expression("inputs.dry-run"), ...reason }
-      expect(step.env, `${job}: run "npm run workflows"`).toEqual({ ...common, ...Object.fromEntries(own) })
+      const ofOptions = jobOptions(found.options).map(({ flag }) => `OPS_${flag.toUpperCase().replaceAll("-", "_")}`)
+      const env = Object.entries(step.env).filter(([name]) => !ofOptions.includes(name))
+      const wanted = { ...common, ...Object.fromEntries(own) }
+      expect(Object.fromEntries(env), `${job}: run "npm run workflows"`).toEqual(wanted)
     }
   })
 
@@ -107,6 +116,13 @@ describe("every workflow that runs jobs", () => {
     const others = workflow.jobs.flatMap(({ steps }) => steps.filter((step) => !command.test(step.run ?? "")))
     const shared = [workflow.env, ...workflow.jobs.map(({ env }) => env)]
     expect(JSON.stringify([others, shared])).not.toContain("secrets.")
+  })
+
+  it("is watched by alert.yml, which speaks for runs that could not", () => {
+    const watches = workflows.find(({ workflow }) => workflow.name === "alert")?.workflow.watches
+    const others = operational.map(({ workflow }) => workflow.name).filter((name) => name !== "alert")
+    expect(watches?.toSorted()).toEqual(others.toSorted())
+    expect(others.length).toBeGreaterThan(2)
   })
 
   it("has marked blocks that are current (else: npm run workflows)", async () => {

@@ -88,7 +88,10 @@ async function run(
   const args = now ? [...argv, "--now", now] : argv
   const streams = { stdout: stdout.stream, stderr: stderr.stream }
   const optional = { ...(signal && { signal }), ...(actions && { actions }) }
-  const result = await runJob({ ...subject, ...streams, ...optional, argv: args, env, root })
+  // In Actions incidents are issues and the ledger is a branch; who wants those says so with an address.
+  const ops = (name: string) => directoryUrl(join(root, ".ops", name))
+  const place = { INCIDENTS: ops("incidents"), LEDGER: ops("ledger"), ...env }
+  const result = await runJob({ ...subject, ...streams, ...optional, argv: args, env: place, root })
   return { ...result, stdout: stdout.text(), stderr: stderr.text() }
 }
 

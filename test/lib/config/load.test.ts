@@ -100,7 +100,7 @@ describe("a file with mistakes", () => {
 
   it("still gives the alerts when the rest is wrong, and nothing when they are wrong too", () => {
     const slack = { kind: "secret", name: "SLACK_WEBHOOK_URL" }
-    expect(salvageAlerts({ app: 1, alerts: { slack } })).toEqual({ slack })
+    expect(salvageAlerts({ app: 1, alerts: { slack } })).toMatchObject({ slack })
     expect(salvageAlerts({ alerts: { slak: slack } })).toBeUndefined()
     expect(salvageAlerts("nonsense")).toBeUndefined()
   })
@@ -153,10 +153,10 @@ describe("a good file", () => {
     expect(parseConfig({ app: { name: "Shop" } }, "ops.config.ts")).toEqual({
       app: { name: "Shop", environment: "production", timezone: "UTC" },
       services: {},
-      canaries: [],
+      canaries: ["https://one.one.one.one", "https://www.gstatic.com/generate_204"],
       databases: {},
       metrics: [],
-      alerts: {},
+      alerts: { severities: {}, policy: expect.objectContaining({ confirmRuns: 2, confirmOf: 3, closeRuns: 2 }) },
     })
   })
 })

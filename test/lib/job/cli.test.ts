@@ -211,7 +211,7 @@ describe("a signal", () => {
     expect(performance.now() - begin).toBeLessThan(5000)
     expect(exitCode).toBe(3)
     expect(await checkout.ledger("2026-03-01")).toMatchObject([
-      { outcome: "fail", told: { slack: expect.stringMatching(/^failed/) } },
+      { outcome: "fail", told: { incidents: expect.stringMatching(/^failed/) } },
     ])
   })
 

@@ -57,10 +57,10 @@ describe("a run that goes wrong", () => {
     expect(run.findings).toEqual([
       { subject: "job/count", outcome: "fail", detail: "counting failed: connection refused" },
     ])
-    expect(run.told).toEqual({ summary: "skipped (not in Actions)", slack: "done", ledger: "done" })
+    expect(run.told).toEqual({ summary: "skipped (not in Actions)", incidents: "done", ledger: "done" })
     expect(JSON.stringify(slack.received)).toContain("counting failed: connection refused")
     expect(heartbeat.pings.map((ping) => ping.kind)).toEqual(["start", "fail"])
-    expect(await checkout.ledger(day)).toMatchObject([{ job: "count", exitCode: 1, told: { slack: "done" } }])
+    expect(await checkout.ledger(day)).toMatchObject([{ job: "count", exitCode: 1, told: { incidents: "done" } }])
     expect(stdout).toMatch(/^count failed in .*: counting failed: connection refused\n$/)
   })
 
@@ -137,10 +137,12 @@ describe("telling", () => {
     const env = { SLACK_URL: slack.url, PING_URL: heartbeat.url }
     const { run, exitCode } = await checkout.run(aJob(bad), { env, now })
     expect(exitCode).toBe(3)
-    expect(run.told.slack).toMatch(/^failed \(the message did not reach Slack: 404 no_service/)
+    expect(run.told.incidents).toMatch(
+      /^failed \(table\/users@.* not told: the message did not reach Slack: 404 no_service/,
+    )
     expect(run.told.ledger).toBe("done")
     expect(await checkout.ledger(day)).toMatchObject([
-      { exitCode: 3, outcome: "fail", told: { slack: run.told.slack } },
+      { exitCode: 3, outcome: "fail", told: { incidents: run.told.incidents } },
     ])
     expect(heartbeat.pings.at(-1)).toEqual({ kind: "fail", body: "exit code 3", query: "" })
   })
@@ -192,7 +194,7 @@ describe("telling", () => {
     ])
   })
 
-  it("puts into the Slack message since when it fails, the last success, commit, run and runbook", async () => {
+  it("puts into the Slack message what it means, the last success, commit, run and runbook, and once only", async () => {
     await using slack = await startSlackServer()
     await using checkout = await makeCheckout(`app: { name: "Shop" }, alerts: { slack: secret("SLACK_URL") }`)
     const env = {
@@ -202,17 +204,12 @@ describe("telling", () => {
     }
     await checkout.run(aJob(fine), { env, now: "2025-12-30T03:19:00Z" })
     await checkout.run(aJob(bad), { env, now: "2025-12-31T03:19:00Z" })
-    await checkout.run(aJob(bad), { env, now: "2026-01-01T03:19:00Z" })
-    await checkout.run(aJob(bad), { env, now: "2026-01-02T03:19:00Z" })
-    const message = JSON.stringify(slack.received[2])
+    const [message] = slack.received.map((one) => JSON.stringify(one))
     for (const part of [
-      ...["count failed: Shop", "*What*  table/users", "*Error*  `no rows: restore yesterday's backup`"],
+      ...["P2: table/users failed", "Shop (production)", "*Error*  `no rows: restore yesterday's backup`"],
       ...["*Impact*  this work is not done, or in doubt: Count the rows of every table"],
-      ...[
-        "2025-12-31 03:19 UTC (2 runs before this one)",
-        "*Last success*  2025-12-30 03:19 UTC (3 d ago)",
-        commit.slice(0, 12),
-      ],
+      ...["*Last good*  2025-12-30 03:19 UTC (24 h ago)", commit.slice(0, 12)],
+      ...["*First action*  open the run, follow the runbook, then start count again"],
       ...[
         "https://github.com/acme/shop/actions/runs/77/attempts/2",
         `https://github.com/acme/shop/blob/${commit}/docs/runbooks/count.md`,
@@ -220,10 +217,21 @@ describe("telling", () => {
     ]) {
       expect(message).toContain(part)
     }
-    expect(JSON.stringify(slack.received[0])).not.toContain("Since")
-    const own = aJob(bad, { impact: "the numbers on the wall are old" })
-    await checkout.run(own, { env, now: "2026-01-03T03:19:00Z" })
-    expect(JSON.stringify(slack.received[3])).toContain("*Impact*  the numbers on the wall are old")
+    await checkout.run(aJob(bad), { env, now: "2025-12-31T03:49:00Z", argv: ["--again"] })
+    expect(slack.received).toHaveLength(1)
+    await checkout.run(aJob(bad), { env, now: "2026-01-01T03:19:00Z" })
+    expect(JSON.stringify(slack.received[1])).toMatch(/still after 24 h.*since 2025-12-31 03:19 UTC/)
+    await checkout.run(aJob(fine), { env, now: "2026-01-02T03:19:00Z" })
+    expect(JSON.stringify(slack.received[2])).toContain("recovered after 2 d: table/users")
+  })
+
+  it("says in the job's own words what it means, of the job itself too", async () => {
+    await using slack = await startSlackServer()
+    await using checkout = await makeCheckout(alerts)
+    const broken = aJob(() => Promise.reject(new Error("no route")), { impact: "the numbers on the wall are old" })
+    await checkout.run(broken, { env: { SLACK_URL: slack.url, PING_URL: "http://127.0.0.1:9" }, now })
+    expect(JSON.stringify(slack.received)).toContain("*Impact*  the numbers on the wall are old")
+    expect(JSON.stringify(slack.received)).toContain("count did not do its work")
   })
 
   it("asks the job's store for the last success where no ledger is kept, and says so when nothing is known", async () => {
@@ -237,9 +245,13 @@ describe("telling", () => {
     await fresh(aJob(bad, { lastSuccess: async () => undefined }))
     await fresh(aJob(bad, { lastSuccess: () => Promise.reject(new Error("store is gone")) }))
     await fresh(aJob(bad))
-    const said = slack.received.map((message) => /\*Last success\* {2}(.*?)\\n/.exec(JSON.stringify(message))?.[1])
-    const unknown = "unknown (no history to read)"
-    expect(said).toEqual(["2026-02-28 03:19 UTC (24 h ago)", "never", unknown, unknown])
+    const said = slack.received.map((message) => /\*Last good\* {2}(.*?)(\\n|")/.exec(JSON.stringify(message))?.[1])
+    expect(said).toEqual([
+      "2026-02-28 03:19 UTC (24 h ago)",
+      "never",
+      expect.stringMatching(/^unknown/),
+      expect.stringMatching(/^unknown/),
+    ])
   })
 })
 
@@ -255,7 +267,7 @@ describe("a dry run", () => {
       return bad()
     })
     const { run } = await checkout.run(job, { env, argv: ["--slot=2026-03-01"], now })
-    expect(run).toMatchObject({ dryRun: true, exitCode: 1, told: { slack: "skipped (dry run)", ledger: "done" } })
+    expect(run).toMatchObject({ dryRun: true, exitCode: 1, told: { incidents: "skipped (dry run)", ledger: "done" } })
     expect([slack.requests(), heartbeat.pings.length, seen]).toEqual([0, 0, [true]])
     expect(await checkout.ledger(day)).toMatchObject([{ dryRun: true }])
     await expect(checkout.read(".ops/ledger/counts/main.jsonl")).rejects.toThrow("ENOENT")
@@ -329,7 +341,7 @@ describe("a slot", () => {
 
   it("is done again when the ledger cannot say whether it is done", async () => {
     await using checkout = await makeCheckout()
-    await checkout.write(".ops/ledger/runs/2026/03/01.jsonl", "not json\n")
+    await checkout.write(".ops/ledger/runs/2026/03/01.jsonl/a-folder-where-a-file-belongs", "")
     const { run, stderr } = await checkout.run(aJob(fine), { argv: ["--slot=2026-03-01"], now })
     expect(run.summary).toBe("counted, 1 findings")
     expect(stderr).toContain("cannot see whether the slot is done")
@@ -337,11 +349,14 @@ describe("a slot", () => {
 })
 
 describe("a run that goes well", () => {
-  it("stays green for an observer that sees others fail, and tells Slack", async () => {
+  it("stays green for an observer that sees others fail, and tells Slack when it sees it twice", async () => {
     await using slack = await startSlackServer()
     await using checkout = await makeCheckout(alerts)
-    const { exitCode, run } = await checkout.run(aJob(bad, { observer: true }), { env: { SLACK_URL: slack.url }, now })
-    expect([exitCode, run.outcome, slack.received.length]).toEqual([0, "fail", 1])
+    const look = aJob(bad, { observer: true })
+    const first = await checkout.run(look, { env: { SLACK_URL: slack.url }, now })
+    expect([first.exitCode, first.run.outcome, slack.received.length]).toEqual([0, "fail", 0])
+    const second = await checkout.run(look, { env: { SLACK_URL: slack.url }, now: "2026-03-01T03:49:00Z" })
+    expect([second.exitCode, second.run.outcome, slack.received.length]).toEqual([0, "fail", 1])
   })
 
   it("keeps the job's rows and its own line, and gives each job its own heartbeat where the address says so", async () => {

@@ -1,14 +1,16 @@
-import { spawn } from "node:child_process"
-import { once } from "node:events"
-import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises"
+import { dirname, join, relative } from "node:path"
 import { pathToFileURL } from "node:url"
+import { gzipSync } from "node:zlib"
 import { describe, expect, it } from "vitest"
 import { ConfigError } from "../../../lib/core/config-error.ts"
 import { errorText } from "../../../lib/core/error-text.ts"
+import { readDailyTallies } from "../../../lib/ledger/daily-tally.ts"
 import type { Ledger } from "../../../lib/ledger/ledger.ts"
+import { observationRecords, readObservations } from "../../../lib/ledger/observations.ts"
 import { openLedger } from "../../../lib/ledger/open.ts"
-import { withTempDir } from "../../../lib/system/temp.ts"
+import { makeTempDir, removeTempDir, withTempDir } from "../../../lib/system/temp.ts"
+import { describeLedger } from "./conformance.ts"
 
 const stream = "backups/main.jsonl"
 
@@ -17,13 +19,6 @@ async function withLedger(fn: (ledger: Ledger, dir: string) => Promise<void>): P
     const dir = join(temp, "not yet there")
     await fn(openLedger(pathToFileURL(dir).href), dir)
   })
-}
-
-async function put(dir: string, text: string): Promise<string> {
-  const path = join(dir, stream)
-  await mkdir(dirname(path), { recursive: true })
-  await writeFile(path, text)
-  return path
 }
 
 describe("a ledger that cannot be written", () => {
@@ -45,107 +40,76 @@ describe("a ledger that cannot be written", () => {
   })
 })
 
-describe("a damaged ledger", () => {
-  const damage: [string, string, string][] = [
-    ["a cut line in the middle", '{"n":1}\n{"n":\n{"n":3}\n', "line 2 is not JSON"],
-    ["a cut line at the end", '{"n":1}\n\n{"n":', "line 3 is not JSON"],
-    ["a line that is no object", '{"n":1}\n[2]\n', "line 2 is not a JSON object"],
-  ]
-  it.each(damage)("with %s is not read, and the line is named", async (_name, text, expected) => {
-    await withLedger(async (ledger, dir) => {
-      await put(dir, text)
-      await expect(ledger.read(stream)).rejects.toThrow(
-        `cannot read ${stream} of the ledger ${ledger.name}: ${expected}`,
-      )
-    })
-  })
-
-  it("does not glue a new row to the rest of a write that was cut off", async () => {
-    await withLedger(async (ledger, dir) => {
-      const path = await put(dir, '{"n":1}\n{"n":')
-      await ledger.append([{ stream, row: { n: 3 } }])
-      expect(await readFile(path, "utf8")).toBe('{"n":1}\n{"n":\n{"n":3}\n')
-      await put(dir, '{"n":1}')
-      await ledger.append([{ stream, row: { n: 2 } }])
-      expect(await ledger.read(stream)).toEqual([{ n: 1 }, { n: 2 }])
-    })
-  })
+describeLedger("a directory", async () => {
+  const temp = await makeTempDir("ledger-test")
+  const dir = join(temp, "not yet there")
+  const url = pathToFileURL(dir).href
+  return {
+    url,
+    open: (options) => openLedger(url, options),
+    async put(path, text) {
+      await mkdir(dirname(join(dir, path)), { recursive: true })
+      await writeFile(join(dir, path), text)
+    },
+    get: (path) => readFile(join(dir, path)),
+    async files() {
+      const entries = await readdir(dir, { recursive: true, withFileTypes: true })
+      return entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => relative(dir, join(entry.parentPath, entry.name)))
+        .sort()
+    },
+    [Symbol.asyncDispose]: () => removeTempDir(temp),
+  }
 })
 
-describe("a ledger in a directory", () => {
-  it("gives back the rows of each stream in order", async () => {
-    await withLedger(async (ledger) => {
-      expect(await ledger.read(stream)).toEqual([])
-      expect(await ledger.streams("runs")).toEqual([])
-      const odd = 'line\nbreak, \u2028 and \u2029, 😀 and "quotes"'
-      await ledger.append([
-        { stream: "runs/2026/11/20.jsonl", row: { n: 1, odd } },
-        { stream, row: { n: 2 } },
-        { stream: "runs/2026/11/20.jsonl", row: { n: 3 } },
-        { stream: "runs/2026/02/01.jsonl", row: { n: 4 } },
-      ])
-      await ledger.append([{ stream, row: { n: 5 } }])
-      await ledger.append([])
-      expect(await ledger.read("runs/2026/11/20.jsonl")).toEqual([{ n: 1, odd }, { n: 3 }])
-      expect(await ledger.read(stream)).toEqual([{ n: 2 }, { n: 5 }])
-      expect(await ledger.streams("runs")).toEqual(["runs/2026/02/01.jsonl", "runs/2026/11/20.jsonl"])
-      expect(await ledger.streams("")).toEqual([stream, "runs/2026/02/01.jsonl", "runs/2026/11/20.jsonl"])
+describe("a roll-up that was cut off", () => {
+  const day = "runs/2026/11/18.jsonl"
+  const now = new Date("2026-11-20T12:00:00Z")
+
+  it("between the compressed file and the removal of the plain one counts no row twice, and is ended by the next", async () => {
+    await withLedger(async (ledger, dir) => {
+      await ledger.append([1, 2, 3].map((n) => ({ stream: day, row: { n } })))
+      const text = await readFile(join(dir, day))
+      await writeFile(join(dir, `${day}.gz`), gzipSync(text))
+      expect(await ledger.read(day)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+      await openLedger(pathToFileURL(dir).href, { now }).append([{ stream, row: {} }])
+      expect(await readdir(join(dir, "runs/2026/11"))).toEqual(["18.jsonl.gz"])
+      expect(await ledger.read(day)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
     })
   })
 
-  it("refuses names that lead elsewhere, before anything is written", async () => {
-    await withLedger(async (ledger) => {
-      for (const bad of [
-        "../x.jsonl",
-        "a/../../x.jsonl",
-        "/x.jsonl",
-        "a//x.jsonl",
-        ".hidden.jsonl",
-        "a\\b.jsonl",
-        "x.json",
-        "a\0.jsonl",
-        "",
-      ]) {
-        await expect(
-          ledger.append([
-            { stream, row: {} },
-            { stream: bad, row: {} },
-          ]),
-        ).rejects.toThrow("is no stream of a ledger")
-        await expect(ledger.read(bad)).rejects.toThrow("is no stream of a ledger")
-      }
-      await expect(ledger.streams("../..")).rejects.toThrow("is no folder of a ledger")
-      expect(await ledger.read(stream)).toEqual([])
+  it("between the tallies and the removal of the rows counts no look twice, and is ended by the next", async () => {
+    await withLedger(async (ledger, dir) => {
+      const at = new Date("2026-11-18T10:00:00Z")
+      const rows = observationRecords([{ at, service: "api", by: "health", outcome: "ok", latencyMs: 80 }])
+      const [from, to] = [new Date("2026-11-01T00:00:00Z"), new Date("2026-12-01T00:00:00Z")]
+      const later = openLedger(pathToFileURL(dir).href, { now: new Date("2027-03-01T12:00:00Z") })
+      await ledger.append(rows)
+      await later.append([{ stream, row: {} }])
+      await ledger.append(rows) // the rows are there again, as if they had never been removed
+      expect(await readDailyTallies(ledger, from, to)).toEqual([])
+      expect(await readObservations(ledger, from, to)).toHaveLength(1)
+      await later.append([{ stream, row: {} }])
+      expect((await readDailyTallies(ledger, from, to)).map(({ outcomes }) => outcomes.ok)).toEqual([1])
+      expect(await readObservations(ledger, from, to)).toEqual([])
     })
   })
 
-  it("loses and mixes no row when two processes write at once", async () => {
-    await withLedger(async (ledger) => {
-      const url = ledger.name.replaceAll(" ", "%20")
-      const script = `
-        import { openLedger } from ${JSON.stringify(new URL("../../../lib/ledger/open.ts", import.meta.url).href)}
-        const [url, who] = process.argv.slice(1)
-        const ledger = openLedger(url)
-        for (let n = 0; n < 60; n++) await ledger.append([{ stream: "${stream}", row: { who, n, pad: "x".repeat(20_000) } }])`
-      const children = ["a", "b"].map((who) => {
-        return spawn(process.execPath, ["--input-type=module", "-e", script, url, who], { stdio: "inherit" })
-      })
-      const codes = await Promise.all(children.map(async (child) => (await once(child, "exit"))[0]))
-      expect(codes).toEqual([0, 0])
-      const rows = (await ledger.read(stream)) as { who: string; n: number }[]
-      for (const who of ["a", "b"]) {
-        expect(rows.filter((row) => row.who === who).map((row) => row.n)).toEqual(
-          Array.from({ length: 60 }, (_, n) => n),
-        )
-      }
-    })
-  })
-
-  it("reads files larger than a chunk, with rows across its borders", async () => {
-    await withLedger(async (ledger) => {
-      const records = Array.from({ length: 3000 }, (_, n) => ({ stream, row: { n, pad: "é".repeat((n * 37) % 2000) } }))
-      await ledger.append(records)
-      expect(await ledger.read(stream)).toEqual(records.map(({ row }) => row))
+  it("leaves a compressed file that is damaged alone, and reads what can be read of it", async () => {
+    await withLedger(async (_, dir) => {
+      const warnings: string[] = []
+      const ledger = openLedger(pathToFileURL(dir).href, { now, log: { warn: (text) => void warnings.push(text) } })
+      const lines = Array.from({ length: 20_000 }, (_, n) => `{"n":${n},"x":"${Math.sin(n)}"}\n`)
+      const bytes = gzipSync(lines.join(""))
+      await mkdir(dirname(join(dir, day)), { recursive: true })
+      await writeFile(join(dir, `${day}.gz`), bytes.subarray(0, bytes.length - 5000))
+      await ledger.append([{ stream: day, row: { late: true } }])
+      const rows = await ledger.read(day)
+      expect(rows.length).toBeGreaterThan(10_000)
+      expect(rows.at(-1)).toEqual({ late: true })
+      expect(warnings.join("\n")).toMatch(/cannot zip runs.*\n.*is damaged after line/)
+      expect((await readFile(join(dir, `${day}.gz`))).length).toBe(bytes.length - 5000)
     })
   })
 })
@@ -159,6 +123,13 @@ describe("the address of a ledger", () => {
       "file://host/s3cr3t",
       "file:///s3cr3t?x=1",
       "file:///s3cr3t#x",
+      "git+ssh://git@host/s3cr3t.git",
+      "git+http://example.com/s3cr3t.git",
+      "git+https://user:s3cr3t@example.com/shop.git",
+      "git+https://example.com/",
+      "git+https://example.com/shop.git?s3cr3t",
+      "git+https://example.com/shop.git#../s3cr3t",
+      "git+https://example.com/shop.git#--s3cr3t",
     ]) {
       const error = (() => {
         try {
@@ -168,16 +139,8 @@ describe("the address of a ledger", () => {
         }
       })()
       expect(error, url).toBeInstanceOf(ConfigError)
-      expect(errorText(error)).toMatch(/^LEDGER is .*: set it to .*file:\/\/\/absolute\/path/)
+      expect(errorText(error)).toMatch(/^LEDGER (?:is|has|begins|names) .*: (?:set it to|use|take it out)/)
       expect(errorText(error)).not.toContain("s3cr3t")
     }
-  })
-})
-
-it("is gone with its directory", async () => {
-  await withLedger(async (ledger, dir) => {
-    await ledger.append([{ stream, row: { n: 1 } }])
-    await rm(dir, { recursive: true })
-    expect(await ledger.read(stream)).toEqual([])
   })
 })

@@ -29,7 +29,7 @@ describe("what is missing", () => {
   it("is named with the one command that installs it, exit code 2", async () => {
     const run = await prepare(["test"], { PATH: programs(["node", "npm"]) })
     expect(run.exitCode).toBe(2)
-    expect(run.stderr).toMatch(/pgbouncer, age, zstd, git missing|age, zstd, git missing/)
+    expect(run.stderr).toMatch(/redis-server, age, zstd, git missing|age, zstd, git missing/)
     expect(run.stderr).toMatch(/run {2}(sudo apt-get install -y|brew install|sudo dnf install -y) .*age zstd git/)
   })
 
@@ -40,7 +40,19 @@ describe("what is missing", () => {
   })
 
   it("is installed with apt-get where that asks nobody, saying so first", async () => {
-    const bin = programs(["node", "npm", "env", "sh", "id", "setpriv", "chmod", "touch", "git", "pgbouncer"])
+    const bin = programs([
+      "node",
+      "npm",
+      "env",
+      "sh",
+      "id",
+      "setpriv",
+      "chmod",
+      "touch",
+      "git",
+      "pgbouncer",
+      "redis-server",
+    ])
     const log = path.join(folder, "apt.log")
     writeProgram(bin, "sudo", `shift; exec "$@"`)
     const install = `for name in age zstd; do printf '#!/bin/sh\\n' > ${bin}/$name; chmod +x ${bin}/$name; done`

@@ -4,7 +4,9 @@ import type { ParsedWorkflow } from "./parse.ts"
 
 /** What starts a workflow run. The cron of a schedule is the file's first unless it is given. */
 export type WorkflowEvent = {
-  event: "schedule" | "workflow_dispatch" | "push"
+  event: "schedule" | "workflow_dispatch" | "push" | "workflow_run"
+  /** The run whose end starts this one. */
+  ended?: { id: number; name: string; conclusion: string }
   cron?: string
   inputs?: Record<string, string | boolean>
   actor?: string
@@ -19,19 +21,23 @@ export function eventContexts(
   workflow: ParsedWorkflow,
   fileName: string,
   sha: string,
-  { event, cron, inputs = {}, actor = "octocat", isPublic = false, apiUrl }: WorkflowEvent & { apiUrl?: string },
+  { event, cron, inputs = {}, actor = "octocat", isPublic = false, apiUrl, ended }: WorkflowEvent & { apiUrl?: string },
 ): Contexts {
-  const { schedule, workflow_dispatch: dispatch, push } = workflow.events
-  if (!{ schedule, workflow_dispatch: dispatch, push }[event]) throw new Error(`${fileName} does not run on ${event}`)
+  const { schedule, workflow_dispatch: dispatch, push, workflow_run: watched } = workflow.events
+  if (!{ schedule, workflow_dispatch: dispatch, push, workflow_run: watched }[event])
+    throw new Error(`${fileName} does not run on ${event}`)
   const fired = cron ?? schedule?.[0]?.cron
   if (event === "schedule" && !schedule?.some((one) => one.cron === fired))
     throw new Error(`${fileName} has no cron ${fired}`)
+  if (event === "workflow_run" && !(ended && watched?.workflows?.includes(ended.name)))
+    throw new Error(`${fileName} does not watch ${ended?.name}`)
   const given = event === "workflow_dispatch" ? dispatchInputs(dispatch, inputs) : {}
   const repository = { full_name: "octocat/night", private: !isPublic, visibility: isPublic ? "public" : "private" }
   const payloads = {
     schedule: { schedule: fired, repository },
     workflow_dispatch: { inputs: mapValues(given, String), repository },
     push: { ref: "refs/heads/main", after: sha, repository },
+    workflow_run: { action: "completed", workflow_run: ended, repository },
   }
   const name = text(workflow.keys.get("name"), { contexts: {} }) || fileName
   return {

@@ -1,0 +1,101 @@
+import { z } from "zod"
+import type { Environment } from "../lib/config/environment.ts"
+import { duration } from "../lib/config/fields.ts"
+import type { OpsConfig } from "../lib/config/schema.ts"
+import { ConfigError } from "../lib/core/config-error.ts"
+import { type Context, defineJob, type JobResult } from "../lib/job/job.ts"
+import { chooseServices } from "../lib/service/choose.ts"
+import {
+  findingsOf,
+  observationOf,
+  renderFindings,
+  serviceFinding,
+  summarizeRound,
+  unreadableFinding,
+} from "../lib/service/findings.ts"
+import { gateFinding, passGate } from "../lib/service/gate.ts"
+import { readLastGood, readLastLooks } from "../lib/service/past-looks.ts"
+import { readServices } from "../lib/service/read-services.ts"
+import { lookAround } from "../lib/service/round.ts"
+import type { Service } from "../lib/service/service.ts"
+
+const options = z.strictObject({
+  service: z.array(z.string()).default([]).describe("look at this service only, whether its interval is over or not"),
+  wait: duration()
+    .optional()
+    .describe("as a deploy gate: how long the services have to become as they should be; exit code 1 when they do not"),
+  expectVersion: z
+    .string()
+    .trim()
+    .min(1, "a version or commit")
+    .optional()
+    .describe("as a deploy gate: the version or commit that must be live"),
+  noConfirm: z.boolean().default(false).describe("believe the first failure: look once, and not again at what failed"),
+})
+
+/**
+ * Looks at every service once, again at what failed, and says which are down, which are slow, and of which nobody can tell. Others'
+ * trouble leaves it green; as a deploy gate (`--wait`, `--expect-version`) it is red until what was deployed is live.
+ */
+export default defineJob({
+  name: "health",
+  about:
+    "Look at every service: down, degraded, unknown, or as it should be; with --wait and --expect-version a deploy gate",
+  impact: "nobody looks at the services: an outage would not be noticed",
+  observer: true,
+  options,
+  config: (ops, env) => ({
+    services: targets(ops, env),
+    canaries: ops.canaries,
+    deploy: `deploy/${ops.app.environment}`,
+  }),
+
+  async run(context) {
+    const { config, options, now, ledger, log, signal, run } = context
+    const chosen = chooseServices(config.services, options.service)
+    const services = chosen.flatMap((target) => ("value" in target ? target.value : []))
+    const unreadable = chosen.flatMap((target) => ("missing" in target ? [target] : []))
+    if (options.wait || options.expectVersion !== undefined) {
+      if (unreadable.length > 0) throw new ConfigError(unreadable.flatMap(({ missing }) => missing))
+      return guardDeploy(services, context)
+    }
+    const lastLooks = options.service.length > 0 ? new Map() : await readLastLooks(ledger, services, now, log)
+    const pace = options.noConfirm ? { retryWaitsMs: [], confirmAfterMs: [] } : {}
+    const { canaries } = config
+    const round = await lookAround(services, { now, signal, log, canaries, lastLooks, seed: run.id, pace })
+    const findings = [...findingsOf(round), ...unreadable.map(({ name, missing }) => unreadableFinding(name, missing))]
+    return {
+      summary: summarizeRound(findings, round),
+      findings,
+      observations: round.looks.map(observationOf),
+      output: renderFindings(findings),
+      ...(round.looks.some((look) => look.isDefect) && { isRed: true }),
+    }
+  },
+})
+
+type Target = { name: string } & ({ value: Service[] } | { missing: string[] })
+
+/** Each service on its own, so that what is missing of one by hand is said of that one. */
+function targets(ops: OpsConfig, env: Environment): Target[] {
+  return Object.entries(ops.services).map(([name, service]) => ({
+    name,
+    ...env.part((own) => readServices({ ...ops, services: { [name]: service } }, own)),
+  }))
+}
+
+type GateContext = Context<{ deploy: string }, z.output<typeof options>>
+
+async function guardDeploy(services: Service[], context: GateContext): Promise<JobResult> {
+  const { config, options, now, ledger, log, signal } = context
+  const version = options.expectVersion
+  const gate = await passGate(services, { now, signal, log, waitMs: options.wait?.ms ?? 0, version })
+  const good = gate.problems.length === 0 ? new Map() : await readLastGood(ledger, services, version, now, log)
+  const finding = gateFinding(gate, { subject: config.deploy, version, good })
+  return {
+    summary: finding.detail,
+    findings: [finding, ...gate.looks.map(serviceFinding)],
+    observations: gate.looks.map(observationOf),
+    isRed: finding.outcome === "fail",
+  }
+}

@@ -1,0 +1,280 @@
+import { formatDuration } from "../core/duration.ts"
+import { formatTime, label, oneLine, runbookLine, shortError } from "../notify/message-lines.ts"
+import { context, header, type SlackMessage, section } from "../notify/slack-message.ts"
+import { codeSpan, escapeSlack, slackLink, truncateSlack } from "../notify/slack-text.ts"
+import { firstActionFor, impactOf, reactions } from "./advice.ts"
+import type { Incident, MessageKind } from "./incident.ts"
+
+/** What is to be said, about one incident or about several. */
+export type Notice = {
+  kind: MessageKind
+  about: readonly Told[]
+  /** When it was to be said; long before `now` when Slack did not take it. */
+  at: Date
+  /** An earlier try may have arrived. */
+  mayBeRepeat: boolean
+  /** Why the incidents could not be kept, when this is all there is of them. */
+  notKept?: string
+}
+
+/** An incident and where a person reads it. */
+export type Told = { incident: Incident; url?: string }
+
+/** Who speaks, when and where. */
+export type Scene = {
+  app: { name: string; environment: string }
+  now: Date
+  runUrl?: string
+  /** An address or a path for the name of a runbook. */
+  runbookAddress(name: string): string
+}
+
+const maxErrors = 5
+const maxListed = 10
+const lateMs = 15 * 60_000
+
+/** What people read of incidents. Pure. Every word that they read there is in this file; advice by class is in advice.ts. */
+export function renderMessage(notice: Notice, scene: Scene): SlackMessage {
+  const [first] = notice.about
+  if (!first) throw new Error(`a message of kind ${notice.kind} is about no incident: this is a defect`)
+  const isList = notice.about.length > 1
+  const title = isList ? listTitle(notice) : singleTitle(notice.kind, first.incident, scene.now)
+  const parts = isList ? listParts(notice, scene) : singleParts(notice.kind, first, scene)
+  const worst = mostSevere(notice.about).incident
+  const text = [
+    `${title}, ${scene.app.name} (${scene.app.environment})`,
+    notice.mayBeRepeat ? "may be a repeat" : "",
+    notice.kind === "recovered" || notice.kind === "drill" ? "" : firstError(worst),
+    notice.kind === "recovered" ? "" : `First action: ${oneLine(firstAction(worst))}`,
+  ]
+  return {
+    text: escapeSlack(text.filter(Boolean).join(". ")),
+    blocks: [
+      header(truncateSlack(escapeSlack(oneLine(`${title} · ${scene.app.name} (${scene.app.environment})`)), 150)),
+      ...parts.map((lines) => section(lines.join("\n"))),
+      context(footer(notice, scene).join("  ·  ")),
+      ...remarks(notice, scene).map((remark) => context(escapeSlack(remark))),
+    ],
+  }
+}
+
+/** What is wrong with it, as a clause: `service/api is down`. */
+export function clause({ subject, outcome }: Pick<Incident, "subject" | "outcome">): string {
+  const [kind, name = subject] = subject.split("/")
+  if (kind === "drill") return `drill of ${name}, nothing is broken`
+  if (kind === "service") return `${subject} is ${outcome === "fail" ? "down" : "degraded"}`
+  if (kind === "job") return outcome === "fail" ? `${name} did not do its work` : `${name} ended with a warning`
+  return outcome === "fail" ? `${subject} failed` : `${subject} gives a warning`
+}
+
+/** How long it was, or is, bad. */
+export function badForMs({ detectedAt, closedAt }: Incident, now: Date): number {
+  return Math.max(0, (closedAt ? new Date(closedAt) : now).getTime() - new Date(detectedAt).getTime())
+}
+
+function singleTitle(kind: MessageKind, incident: Incident, now: Date): string {
+  const { severity, subject, resolved } = incident
+  const lasted = formatDuration(badForMs(incident, now))
+  if (kind === "drill") return "DRILL: nothing is broken, please answer"
+  if (kind === "recovered")
+    return resolved ? `closed by ${resolved.by} after ${lasted}: ${subject}` : `recovered after ${lasted}: ${subject}`
+  if (kind === "worse") return `${severity}, worse: ${clause(incident)}`
+  if (kind === "still") return `${severity}, still after ${lasted}: ${clause(incident)}`
+  if (kind === "flapping") return `${severity}: ${subject} comes and goes`
+  if (kind === "reopened") return `${severity}, open again: ${clause(incident)}`
+  if (kind === "digest" && incident.state === "flapping") return `${severity}: ${subject} still comes and goes`
+  return `${severity}: ${clause(incident)}`
+}
+
+function listTitle({ kind, about }: Notice): string {
+  const worst = mostSevere(about).incident.severity
+  const what: Partial<Record<MessageKind, string>> = {
+    recovered: "recovered",
+    still: "still open",
+    reopened: "open again",
+    worse: "worse",
+    flapping: "come and go",
+  }
+  const isFlapping = about.every(({ incident }) => incident.state === "flapping")
+  const verb = what[kind] ?? (isFlapping ? "still come and go" : "opened")
+  return kind === "recovered" ? `${about.length} incidents recovered` : `${worst}: ${about.length} incidents ${verb}`
+}
+
+function singleParts(kind: MessageKind, told: Told, scene: Scene): string[][] {
+  if (kind === "drill") return drillParts(told, scene)
+  if (kind === "recovered") return recoveredParts(told, scene)
+  const { incident } = told
+  const { acknowledged, muted } = people(incident, scene.now)
+  return [
+    [
+      label("What", present(incident, scene.now), 300),
+      ...errorLines(incident),
+      label("Impact", incident.about?.impact ?? impactOf(incident)),
+      ...muted,
+    ],
+    [
+      ...kindLines(kind, incident),
+      label("Severity", `${incident.severity}: look ${reactions[incident.severity].look}`),
+      label("Last good", lastGood(incident, scene.now)),
+      ...acknowledged,
+      label("First action", firstAction(incident)),
+      ...runbook(incident, scene),
+      ...answer(told),
+    ],
+  ]
+}
+
+/** How it is at present, and since when. */
+function present(incident: Incident, now: Date): string {
+  const since = `since ${sinceText(incident, now)}`
+  if (incident.state !== "flapping") return `${clause(incident)} ${since}`
+  return `${incident.subject} comes and goes ${since}, and is ${incident.goodRuns > 0 ? "good" : "bad"} at present`
+}
+
+/** What the kind of message means for the one who reads it. */
+function kindLines(kind: MessageKind, incident: Incident): string[] {
+  if (kind === "flapping")
+    return [label("Note", "it recovered and failed several times: from now on you hear a digest, not each change")]
+  if (kind === "reopened")
+    return [label("Note", "a person closed it while it was bad, so it is open again; `/silence 2d reason` gives quiet")]
+  if (kind === "still")
+    return [label("Note", `reminder ${Math.max(1, incident.reminders)}: each comes later than the last, and they end`)]
+  return []
+}
+
+function drillParts(told: Told, scene: Scene): string[][] {
+  return [
+    [
+      label("What", "this is a drill: it shows that this channel rings and that somebody answers"),
+      label("First action", firstAction(told.incident)),
+      ...runbook(told.incident, scene),
+      ...(told.url ? [`*Answer*  ${slackLink(told.url, "open the drill")}`] : []),
+    ],
+  ]
+}
+
+function recoveredParts({ incident }: Told, { now }: Scene): string[][] {
+  const { resolved, ack, closedAt, openedAt, detectedAt, severity } = incident
+  const until = closedAt ? new Date(closedAt) : now
+  const what = resolved ? `${incident.subject} is closed` : `${incident.subject} is as it should be again`
+  return [
+    [
+      label("What", `${what}, after ${formatDuration(badForMs(incident, now))}`, 300),
+      ...(resolved ? [label("Closed", `by ${resolved.by}: ${resolved.reason}`)] : []),
+      label("Times", `detected ${shortTime(detectedAt)}, opened ${shortTime(openedAt)}, closed ${formatTime(until)}`),
+      `*It was*  ${codeSpan(firstError(incident), 240)}`,
+      label("Severity", severity),
+      ...(ack ? [label("Acknowledged", `by ${ack.by} at ${shortTime(ack.at)}`)] : []),
+      ...(severity <= "P1" ? [label("Next", "write the postmortem: its skeleton is in the incident")] : []),
+    ],
+  ]
+}
+
+function listParts(notice: Notice, scene: Scene): string[][] {
+  const sorted = [...notice.about].sort((a, b) => (a.incident.severity < b.incident.severity ? -1 : 1))
+  const entries = sorted.slice(0, maxListed).map((told) => entry(notice.kind, told, scene))
+  const more = sorted.length - entries.length
+  return [...entries, ...(more > 0 ? [[`and ${more} more: see the open incidents`]] : [])]
+}
+
+function entry(kind: MessageKind, { incident, url }: Told, scene: Scene): string[] {
+  const isOver = kind === "recovered"
+  const lasted = formatDuration(badForMs(incident, scene.now))
+  const what = isOver ? `${incident.subject} recovered after ${lasted}` : present(incident, scene.now)
+  const links = [...(url ? [slackLink(url, "open the incident")] : []), `key ${codeSpan(incident.key, 120)}`]
+  if (isOver) return [label(incident.severity, what, 300), links.join("  ·  ")]
+  return [
+    label(incident.severity, what, 300),
+    ...errorLines(incident).slice(0, 2),
+    label("Impact", incident.about?.impact ?? impactOf(incident), 200),
+    ...people(incident, scene.now).muted,
+    label("First action", firstAction(incident), 200),
+    [...runbook(incident, scene), ...links].join("  ·  "),
+  ]
+}
+
+function errorLines({ detail }: Incident): string[] {
+  const errors = detail.split("\n").filter((line) => line.trim() !== "")
+  const lines = errors.slice(0, maxErrors).map((error) => `*Error*  ${codeSpan(shortError(error), 260)}`)
+  return errors.length > maxErrors ? [...lines, `and ${errors.length - maxErrors} more`] : lines
+}
+
+function firstError({ detail }: Incident): string {
+  return shortError(detail.split("\n")[0] ?? "")
+}
+
+function firstAction(incident: Incident): string {
+  return incident.about?.firstAction ?? firstActionFor(incident)
+}
+
+function people({ ack, silence, muted }: Incident, now: Date): { acknowledged: string[]; muted: string[] } {
+  const isAcked = ack && new Date(ack.until) > now
+  const isSilenced = silence && new Date(silence.until) > now
+  return {
+    acknowledged: [
+      ...(isAcked ? [label("Acknowledged", `by ${ack.by} until ${shortTime(ack.until)}`)] : []),
+      ...(isSilenced
+        ? [label("Silenced", `by ${silence.by} until ${shortTime(silence.until)}: ${silence.reason}`)]
+        : []),
+      ...(isAcked || isSilenced ? [] : [label("Acknowledged", "by nobody yet")]),
+    ],
+    muted: muted.length > 0 ? [label("Fails because of it", muted.join(", "), 400)] : [],
+  }
+}
+
+function runbook({ runbook }: Incident, { runbookAddress }: Scene): string[] {
+  return [runbookLine(runbookAddress(runbook ?? "incident"))]
+}
+
+function answer({ url }: Told): string[] {
+  if (!url) return []
+  const link = slackLink(url, "the incident")
+  return [`*Answer*  comment \`/ack 4h\`, \`/silence 2d reason\` or \`/resolve reason\` in ${link}`]
+}
+
+function lastGood({ about, lastGoodAt }: Incident, now: Date): string {
+  const at = lastGoodAt ?? about?.lastGood
+  if (at === "never") return "never"
+  return at === undefined ? "unknown (no history to read)" : sinceText({ detectedAt: at }, now, " ago")
+}
+
+function footer({ about }: Notice, { runUrl, now }: Scene): string[] {
+  const [only] = about
+  if (about.length > 1 || !only) return runUrl ? [slackLink(runUrl, "open the run")] : [formatTime(now)]
+  const { incident, url } = only
+  const run = incident.about?.runUrl ?? runUrl
+  return [
+    `detected ${shortTime(incident.detectedAt)}`,
+    `opened ${shortTime(incident.openedAt)}`,
+    ...(incident.about?.slot ? [`slot ${shortTime(incident.about.slot)}`] : []),
+    ...(incident.about?.commit ? [`commit ${codeSpan(incident.about.commit.slice(0, 12), 20)}`] : []),
+    ...(run ? [slackLink(run, "open the run")] : []),
+    ...(url ? [slackLink(url, "open the incident")] : []),
+    `key ${codeSpan(incident.key, 120)}`,
+  ]
+}
+
+/** What is special about this message as such. */
+function remarks({ mayBeRepeat, at, notKept }: Notice, { now }: Scene): string[] {
+  const isLate = now.getTime() - at.getTime() > lateMs
+  return [
+    ...(mayBeRepeat ? ["may be a repeat: it is not known whether an earlier try arrived; compare the key"] : []),
+    ...(isLate ? [`late: it was to be said at ${formatTime(at)}, and Slack did not take it`] : []),
+    ...(notKept
+      ? [`this message is all there is: the incident could not be written down (${shortError(notKept)})`]
+      : []),
+  ]
+}
+
+function mostSevere(about: readonly Told[]): Told {
+  return about.reduce((worst, told) => (told.incident.severity < worst.incident.severity ? told : worst))
+}
+
+function sinceText({ detectedAt }: Pick<Incident, "detectedAt">, now: Date, suffix = ""): string {
+  const since = new Date(detectedAt)
+  return `${formatTime(since)} (${formatDuration(Math.max(0, now.getTime() - since.getTime()))}${suffix})`
+}
+
+function shortTime(time: string): string {
+  return formatTime(new Date(time))
+}

@@ -1,0 +1,122 @@
+import { errorText } from "../core/error-text.ts"
+import type { Finding } from "../core/finding.ts"
+import { deliver, type Send, type Unkept } from "./deliver.ts"
+import { hearCommands } from "./hear-commands.ts"
+import type { About, Incident, IncidentMemory, StoredIncident } from "./incident.ts"
+import { incidentText } from "./issue-text.ts"
+import type { Scene } from "./messages.ts"
+import { prepare } from "./outbox.ts"
+import { planChanges, withDetails } from "./plan-changes.ts"
+import { type Policy, rememberMs } from "./policy.ts"
+import type { Recent } from "./reconcile.ts"
+import { isDown, writeChanges } from "./write-changes.ts"
+
+/** Everything that telling the findings of one run takes. */
+export type TellOrder = {
+  memory: IncidentMemory
+  /** Rings people; left out when there is no address: the memory is all there is then. */
+  send?: Send
+  policy: Policy
+  /** What this run saw; of subjects that are not in it nothing is known. */
+  findings: readonly Finding[]
+  recent: Recent
+  now: Date
+  app: Scene["app"]
+  runUrl?: string
+  /** An address or a path for the name of a runbook. */
+  runbookAddress(name: string): string
+  /** What the run knows besides about what it found; all of it may be shown to everyone. */
+  about?(finding: Finding): About
+  /** Everyone can read the memory: it gets subjects, outcomes and times alone. */
+  isPublic: boolean
+  /** Opens an exercise that rings everybody. */
+  drill?: boolean
+  signal: AbortSignal
+}
+
+/** What came of telling. */
+export type Tidings = {
+  told: "done" | `skipped (${string})` | `failed (${string})`
+  opened: Incident[]
+  closed: Incident[]
+  /** How many messages arrived. */
+  messages: number
+  problems: string[]
+}
+
+/**
+ * Hears the commands of people, decides what is to be said, writes it down, says it, and marks it as said; what earlier runs left is
+ * said as well. Every message is written down before it is sent, so that none is lost, and one that may have arrived is sent again as
+ * `may be a repeat`. What does not work makes `told` a failure and stops nothing else: when the memory is out of reach people hear
+ * at least, in one message, what is down. Rejects only when the signal fired.
+ */
+export async function tellIncidents(order: TellOrder): Promise<Tidings> {
+  const { memory, now, policy, signal, findings } = order
+  const listed = await list(order)
+  if (typeof listed === "string") return tellWithoutMemory(order, listed)
+  const textOf = (incident: Incident) => incidentText(incident, order)
+  const heard = await hearCommands(listed, { ...order, textOf })
+  const changes = planChanges(heard.incidents, order)
+  const prepared = changes.map((change) => ({ ...change, ...prepare(change.incident, now, order.send !== undefined) }))
+  const written = await writeChanges(prepared, { memory, textOf, signal, policy, now })
+  const cleared = written.cleared.map((one) => ({ ...one, shown: withDetails(one.stored.incident, findings) }))
+  const unkept = written.unkept.map((one) => ({ ...one, incident: withDetails(one.incident, findings) }))
+  const sent = await sendAll(order, cleared, unkept)
+  const problems = [...heard.problems, ...written.problems, ...sent.problems]
+  const isUnheard = order.send === undefined && changes.some(({ incident }) => hasPending(incident))
+  const counts = { opened: written.opened, closed: [...heard.closed, ...written.closed], messages: sent.messages }
+  const told = toldText(problems, isUnheard, memory.name, written.count + sent.messages + heard.count)
+  return { told, ...counts, problems }
+}
+
+/** The incidents that matter, or why they cannot be read. */
+async function list({ memory, now, policy, signal }: TellOrder): Promise<StoredIncident[] | string> {
+  signal.throwIfAborted()
+  try {
+    return await memory.list(new Date(now.getTime() - rememberMs(policy)))
+  } catch (error) {
+    signal.throwIfAborted()
+    return `the incidents in ${memory.name} cannot be read: ${errorText(error)}`
+  }
+}
+
+/** All that can be done without a memory: what is certainly down is said in one message. What was said before is not known. */
+async function tellWithoutMemory(order: TellOrder, problem: string): Promise<Tidings> {
+  const { findings, now } = order
+  const changes = planChanges([], { ...order, isPublic: false })
+  const unkept: Unkept[] = changes.flatMap(({ incident }) => {
+    if (!isDown(incident)) return []
+    return [{ incident, due: prepare(incident, now, true).due, why: problem }]
+  })
+  const sent = await sendAll(order, [], unkept)
+  const problems = [problem, ...sent.problems]
+  return {
+    told: toldText(problems, false, "", findings.length),
+    opened: [],
+    closed: [],
+    messages: sent.messages,
+    problems,
+  }
+}
+
+async function sendAll(
+  order: TellOrder,
+  cleared: Parameters<typeof deliver>[0],
+  unkept: readonly Unkept[],
+): Promise<{ messages: number; problems: string[] }> {
+  const { send, memory, signal } = order
+  if (!send) return { messages: 0, problems: [] }
+  const textOf = (incident: Incident) => incidentText(incident, order)
+  return deliver(cleared, unkept, { memory, send, scene: order, textOf, signal })
+}
+
+function hasPending({ outbox }: Incident): boolean {
+  return outbox.some(({ state }) => state === "pending" || state === "sending")
+}
+
+function toldText(problems: readonly string[], isUnheard: boolean, memory: string, count: number): Tidings["told"] {
+  const [first, ...more] = problems
+  if (first !== undefined) return `failed (${first}${more.length > 0 ? `; and ${more.length} more` : ""})`
+  if (isUnheard) return `skipped (no address: set alerts.slack; the incidents are in ${memory})`
+  return count > 0 ? "done" : "skipped (nothing changed)"
+}

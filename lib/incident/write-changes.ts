@@ -1,0 +1,89 @@
+import { errorText } from "../core/error-text.ts"
+import type { Unkept } from "./deliver.ts"
+import type { Incident, IncidentMemory, IncidentText, StoredIncident } from "./incident.ts"
+import type { Due } from "./outbox.ts"
+import type { Change } from "./plan-changes.ts"
+import { type Policy, rememberMs } from "./policy.ts"
+
+export type Written = {
+  /** What is written down, and what may now be said of it. */
+  cleared: { stored: StoredIncident; due: Due[] }[]
+  unkept: Unkept[]
+  opened: Incident[]
+  closed: Incident[]
+  /** How many incidents were written. */
+  count: number
+  problems: string[]
+}
+
+type Desk = {
+  memory: IncidentMemory
+  textOf(incident: Incident): IncidentText
+  signal: AbortSignal
+  policy: Policy
+  now: Date
+}
+
+type Prepared = Change & { due: Due[] }
+
+/** After so many writes that failed, no other is tried in this run: each takes its time. */
+const maxFailures = 2
+
+/** Writes down what changed, each incident on its own, the worst first. Rejects only when the signal fired. */
+export async function writeChanges(changes: readonly Prepared[], desk: Desk): Promise<Written> {
+  const written: Written = { cleared: [], unkept: [], opened: [], closed: [], count: 0, problems: [] }
+  const wanted = changes.filter(({ stored, incident }) => stored?.incident !== incident)
+  for (const change of wanted.toSorted((a, b) => a.incident.severity.localeCompare(b.incident.severity))) {
+    desk.signal.throwIfAborted()
+    if (written.problems.length >= maxFailures) noteFailure(change, "not tried after others failed", written)
+    else await write(change, desk, written)
+  }
+  return written
+}
+
+/** What people must hear of even if it cannot be written down. */
+export function isDown({ outcome, state }: Incident): boolean {
+  return outcome === "fail" && state !== "closed"
+}
+
+async function write(change: Prepared, desk: Desk, written: Written): Promise<void> {
+  const { stored, incident, due, comment } = change
+  const { memory, textOf, signal } = desk
+  try {
+    const text = textOf(incident)
+    const kept = stored ? await memory.update(stored, incident, text, comment) : await make(change, desk)
+    if (!kept) return
+    written.count++
+    if (due.length > 0) written.cleared.push({ stored: kept, due })
+    if (!stored) written.opened.push(incident)
+    else if (stored.incident.state !== "closed" && incident.state === "closed") written.closed.push(incident)
+  } catch (error) {
+    signal.throwIfAborted()
+    noteFailure(change, errorText(error), written)
+  }
+}
+
+/**
+ * Makes an incident. When that fails it may be there all the same: because the answer was lost, or because another run was faster,
+ * which then also tells it (`undefined`).
+ */
+async function make(
+  { incident }: Prepared,
+  { memory, textOf, policy, now }: Desk,
+): Promise<StoredIncident | undefined> {
+  try {
+    return await memory.open(incident, textOf(incident))
+  } catch (error) {
+    const open = (await memory.list(new Date(now.getTime() - rememberMs(policy)))).find(
+      (other) => other.incident.subject === incident.subject && other.incident.state !== "closed",
+    )
+    if (!open) throw error
+    return open.incident.key === incident.key ? open : undefined
+  }
+}
+
+/** Of what is new people hear all the same; of what is known already the next run tells. */
+function noteFailure({ stored, incident, due }: Prepared, why: string, written: Written): void {
+  written.problems.push(`${incident.key} could not be written down: ${why}`)
+  if (!stored && isDown(incident)) written.unkept.push({ incident, due, why })
+}

@@ -1,0 +1,96 @@
+import type { OpsConfig } from "../config/schema.ts"
+import { ConfigError } from "../core/config-error.ts"
+import { pgCronDispatch, pgCronPings, type WarmPing } from "./pg-cron-text.ts"
+import { evenCron, utcCron } from "./warm-cron.ts"
+import { describeHours } from "./warm-hours.ts"
+import { type WarmSettings, warmServices, warmSettings } from "./warmth.ts"
+
+export const printKinds = ["pg_cron", "pg_cron-dispatch", "vercel", "curl"] as const
+export type PrintKind = (typeof printKinds)[number]
+
+/** What is to be printed, and what must be known of it but cannot stand in it. */
+export type Printed = { text: string; notes: string[] }
+
+/** A service that is kept warm, as far as everybody may know it; without `url` when no scheduler elsewhere could ping it. */
+export type WarmOutline = WarmSettings & { url?: string; marker?: string }
+
+/** The services that have `keepWarm`, without asking for any secret. */
+export function warmOutlines(ops: OpsConfig): WarmOutline[] {
+  return warmServices(ops).map(([name, config]) => {
+    const { url = config.url, marker = config.expect?.text } = config.keepWarm
+    return { ...warmSettings(name, config, ops.app.timezone), url, marker }
+  })
+}
+
+/** What makes a scheduler elsewhere keep services warm. Throws `ConfigError` when there is nothing that it could ping. */
+export function printWarmth(
+  kind: PrintKind,
+  outlines: readonly WarmOutline[],
+  repository: string | undefined,
+  now: Date,
+): Printed {
+  const pings = outlines.flatMap(({ url, ...outline }) => (url === undefined ? [] : { ...outline, url }))
+  if (pings.length === 0) {
+    throw new ConfigError(
+      "no service with an address has keepWarm: add keepWarm: {} to one of services in ops.config.ts",
+    )
+  }
+  switch (kind) {
+    case "pg_cron":
+      return { text: pgCronPings(pings), notes: [ownDatabase] }
+    case "pg_cron-dispatch": {
+      if (repository === undefined)
+        throw new ConfigError("--repository is missing: give it as owner/name of the repository on GitHub")
+      const everyMs = Math.min(...pings.map((ping) => ping.everyMs))
+      const dispatch = { repository, branch: "main", workflow: "pulse.yml" }
+      return {
+        text: pgCronDispatch(
+          dispatch,
+          everyMs,
+          pings.map(({ hours }) => hours),
+        ),
+        notes: [minutesNote(everyMs)],
+      }
+    }
+    case "vercel":
+      return { text: vercelJson(pings, now), notes: vercelNotes }
+    case "curl":
+      return { text: pings.map((ping) => curlLine(ping, now)).join(""), notes: [] }
+  }
+}
+
+const ownDatabase =
+  "a database cannot be kept awake by itself: what pauses without requests is kept awake by the job, not by this"
+
+const vercelNotes = [
+  "Vercel's Hobby plan runs each cron once a day at most, and refuses to deploy one that comes more often: this needs Pro",
+  "a cron of Vercel asks a path of its own deployment alone: where the service is elsewhere, make a route that fetches it",
+  "its crons know only UTC: hours follow it, summer and winter together",
+]
+
+/** A run bills a minute; 2,000 are included for private repositories on the Free plan. */
+function minutesNote(everyMs: number): string {
+  const runs = Math.ceil((30 * 86_400_000) / everyMs)
+  return `every ${evenCron(everyMs).text} around the clock bills up to ${runs.toLocaleString("en-US")} minutes of Actions a month in a private repository (2,000 are included on Free)`
+}
+
+function vercelJson(pings: readonly WarmPing[], now: Date): string {
+  const crons = pings.map(({ url, hours, everyMs }) => {
+    const { pathname, search } = new URL(url)
+    return { path: `${pathname}${search}`, schedule: utcCron(hours, everyMs, now) }
+  })
+  return `${JSON.stringify({ crons }, null, 2)}\n`
+}
+
+/** One line that fails when the app itself did not answer, for any scheduler. */
+function curlLine({ name, url, hours, everyMs, wakeMs, marker }: WarmPing, now: Date): string {
+  const seconds = Math.ceil(wakeMs / 1000)
+  const request = `curl --fail --silent --show-error --location --max-time ${seconds} ${shellWord(url)}`
+  const check = marker === undefined ? "--output /dev/null" : `| grep --quiet --fixed-strings -e ${shellWord(marker)}`
+  const when = `${describeHours(hours)}; as a cron in UTC: ${utcCron(hours, everyMs, now)}`
+  return `# ${name}: every ${evenCron(everyMs).text}, ${when}\n${request} ${check}\n`
+}
+
+function shellWord(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`
+}
