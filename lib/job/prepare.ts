@@ -51,8 +51,6 @@ export type Prepared = {
   /** Where incidents are kept; one that always fails when its address is wrong. */
   incidents: IncidentMemory
   policy: Policy
-  /** The ledger outlives this run. */
-  hasHistory: boolean
   /** The name of the job's runbook, where it has one. */
   runbook?: string
   /** Everything that the user must correct. */
@@ -95,7 +93,6 @@ export async function prepare(request: Request, startedAt: Date, redactor: Secre
     isPlanned: planned !== undefined,
     ...(ledger && { ledger }),
     incidents: incidents ?? noMemory,
-    hasHistory: ledger !== undefined,
     ...(existsSync(join(root, "docs", "runbooks", `${name}.md`)) && { runbook: name }),
     isUsageOnly: problems.length > 0 && problems.length === new Set(usage.problems).size,
     ...(broken && { broken }),

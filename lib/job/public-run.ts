@@ -1,4 +1,7 @@
 import type { Log } from "../core/log.ts"
+import type { LedgerRecord } from "../ledger/ledger.ts"
+import { observationRecords } from "../ledger/observations.ts"
+import type { JobResult } from "./job.ts"
 import type { Verdict } from "./perform.ts"
 import type { Prepared } from "./prepare.ts"
 import type { Run } from "./run.ts"
@@ -23,6 +26,27 @@ export function publicRun(run: Run): Run {
     return { subject, outcome, detail: outcome === "ok" ? "as it should be" : notShown, ...(runbook && { runbook }) }
   })
   return { ...run, summary: `${run.outcome}: ${notShown}: ${whereThen}`, findings }
+}
+
+/** Rows for the ledger: what was seen of services, and what the job recorded. */
+export function recordsOf({
+  observations = [],
+  records = [],
+}: Pick<JobResult, "observations" | "records">): LedgerRecord[] {
+  return [...observationRecords(observations), ...records]
+}
+
+/** Fields of records that say which and how it ended, and nothing of what is in it. */
+const publicFields = ["type", "set", "snapshotAt", "manifestSha256", "testedAt", "verdict", "run"]
+
+/** The same rows where everyone can read the ledger: outcomes and times, no versions, figures or causes. */
+export function publicRecords(result: Pick<JobResult, "observations" | "records">): LedgerRecord[] {
+  const observations = result.observations?.map(({ version, numbers, cause, ...rest }) => rest)
+  const records = result.records?.map((record) => ({
+    ...record,
+    row: Object.fromEntries(Object.entries(record.row).filter(([field]) => publicFields.includes(field))),
+  }))
+  return recordsOf({ ...(observations && { observations }), ...(records && { records }) })
 }
 
 /** A log that says nothing: a job speaks of what it sees, and everyone can read the log of a public repository. */

@@ -2,14 +2,13 @@ import { errorText } from "../core/error-text.ts"
 import { summarizeFindings } from "../core/finding.ts"
 import type { Log } from "../core/log.ts"
 import type { ActionsOutput } from "../github/actions-output.ts"
-import { observationRecords } from "../ledger/observations.ts"
 import type { Redactor } from "../system/redact.ts"
 import { bounded, type Curfew } from "./curfew.ts"
 import type { Variables } from "./origin.ts"
 import { type History, readHistory } from "./past-runs.ts"
 import type { Verdict } from "./perform.ts"
 import type { Prepared } from "./prepare.ts"
-import { hidesDetails, publicRun } from "./public-run.ts"
+import { hidesDetails, publicRecords, publicRun, recordsOf } from "./public-run.ts"
 import { readRecentLooks } from "./recent-looks.ts"
 import { exitCodeOf, type Run } from "./run.ts"
 import { type Telling, tell } from "./tell.ts"
@@ -35,9 +34,10 @@ export type Scene = {
 export async function tellAll(scene: Scene, run: Run): Promise<Run["told"]> {
   const { prepared, verdict, redactor } = scene
   const { json } = prepared.command
-  const records = redactor.value([...observationRecords(verdict.observations ?? []), ...(verdict.records ?? [])])
+  const isHidden = hidesDetails(prepared, verdict)
+  const records = redactor.value(isHidden ? publicRecords(verdict) : recordsOf(verdict))
   const telling: Telling = { run, records, page: verdict.page && redactor.text(verdict.page) }
-  const shown = hidesDetails(prepared, verdict) ? { ...telling, run: publicRun(run), page: undefined } : telling
+  const shown = isHidden ? { ...telling, run: publicRun(run), page: undefined } : telling
   const [summary, incidents] = await Promise.all([
     tell(summaryTeller({ ...scene, json }), shown, { ...scene, reserveMs: 500 }),
     tell(incidentTeller(incidentContext(scene)), telling, { ...scene, reserveMs: 500 }),
@@ -80,7 +80,7 @@ function impactOf({ job, name }: Prepared): string {
  * `undefined` when nothing can be known. Never rejects and takes 15 s at most: it must not delay bad news.
  */
 async function readPast(prepared: Prepared, log: Log, curfew: Curfew): Promise<History | undefined> {
-  const { ledger, job, config, hasHistory } = prepared
+  const { ledger, job, config } = prepared
   const attempt = async <T>(what: string, work: () => Promise<T>): Promise<T | undefined> => {
     try {
       return await bounded(work, { what, timeoutMs: 7500, curfew, reserveMs: 700 })
@@ -91,9 +91,11 @@ async function readPast(prepared: Prepared, log: Log, curfew: Curfew): Promise<H
   }
   const history = ledger && (await attempt("reading the ledger", () => readHistory(ledger, prepared.name)))
   if (history?.lastSuccess) return history
+  // A ledger that knows no run of it may be new: that is no proof that the job never did its work.
+  const known = history?.failing && history
   const isConfigured = prepared.problems.length === 0 && !prepared.broken
-  if (!job?.lastSuccess || !isConfigured) return hasHistory ? history : undefined
+  if (!job?.lastSuccess || !isConfigured) return known
   const store = await attempt("asking the store", async () => ({ at: await job.lastSuccess?.(config) }))
-  if (!store) return hasHistory ? history : undefined
+  if (!store) return known
   return { ...history, ...(store.at && { lastSuccess: store.at }) }
 }
