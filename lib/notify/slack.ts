@@ -1,9 +1,4 @@
-import {
-  type FetchFunction,
-  IncomingWebhook,
-  IncomingWebhookHTTPError,
-  IncomingWebhookRequestError,
-} from "@slack/webhook"
+import type { FetchFunction } from "@slack/webhook"
 import { ConfigError } from "../core/config-error.ts"
 import { formatDuration } from "../core/duration.ts"
 import { sleep } from "../system/clock.ts"
@@ -20,6 +15,8 @@ export type SlackOptions = {
   sleep?: (ms: number, signal?: AbortSignal) => Promise<void>
 }
 
+type SlackLibrary = typeof import("@slack/webhook")
+
 const maxTries = 3
 const maxWaitMs = 30_000
 
@@ -30,22 +27,23 @@ const maxWaitMs = 30_000
  * the message did not arrive: there was no connection, or Slack refused it.
  */
 export async function sendSlack(webhookUrl: string, message: SlackMessage, options: SlackOptions = {}): Promise<void> {
-  const webhook = new IncomingWebhook(webhookUrl, { fetch: patientFetch(options) })
+  const slack = await import("@slack/webhook") // here, since most runs have nothing to say
+  const webhook = new slack.IncomingWebhook(webhookUrl, { fetch: patientFetch(options) })
   try {
     const { text } = await webhook.send(fitMessage(message))
     if (text.trim() !== "ok")
       throw new Error("the answer was not Slack's ok: check that the address is an incoming webhook")
   } catch (error) {
     options.signal?.throwIfAborted()
-    const problem = `the message did not reach Slack: ${explain(error, webhookUrl)}`
-    throw isRefusal(error) ? new NotTaken(problem) : new Error(problem)
+    const problem = `the message did not reach Slack: ${explain(slack, error, webhookUrl)}`
+    throw isRefusal(slack, error) ? new NotTaken(problem) : new Error(problem)
   }
 }
 
 /** No connection, or an answer that says no. A 5xx may come from a proxy after Slack took the message. */
-function isRefusal(error: unknown): boolean {
-  if (error instanceof IncomingWebhookHTTPError) return error.statusCode < 500
-  if (!(error instanceof IncomingWebhookRequestError)) return false
+function isRefusal(slack: SlackLibrary, error: unknown): boolean {
+  if (error instanceof slack.IncomingWebhookHTTPError) return error.statusCode < 500
+  if (!(error instanceof slack.IncomingWebhookRequestError)) return false
   const { original } = error
   return isNotTaken(original) || (original instanceof HttpFailed && original.phase === "connect")
 }
@@ -117,8 +115,8 @@ const remedies: Record<string, string> = {
   no_text: "the message itself is wrong: report it as a defect",
 }
 
-function explain(error: unknown, webhookUrl: string): string {
-  if (error instanceof IncomingWebhookHTTPError) {
+function explain(slack: SlackLibrary, error: unknown, webhookUrl: string): string {
+  if (error instanceof slack.IncomingWebhookHTTPError) {
     const { statusCode, body = "" } = error
     const redactor = createRedactor()
     redactor.add(webhookUrl)
@@ -127,6 +125,6 @@ function explain(error: unknown, webhookUrl: string): string {
       remedies[words] ?? (statusCode >= 500 ? "Slack has trouble: see https://slack-status.com" : newWebhook)
     return `${[statusCode, words].filter(Boolean).join(" ")}: ${remedy}`
   }
-  if (error instanceof IncomingWebhookRequestError) return error.original.message
+  if (error instanceof slack.IncomingWebhookRequestError) return error.original.message
   return error instanceof Error ? error.message : String(error)
 }
