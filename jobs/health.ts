@@ -3,7 +3,11 @@ import type { Environment } from "../lib/config/environment.ts"
 import { duration } from "../lib/config/fields.ts"
 import type { OpsConfig } from "../lib/config/schema.ts"
 import { ConfigError } from "../lib/core/config-error.ts"
+import { errorText } from "../lib/core/error-text.ts"
+import type { Finding } from "../lib/core/finding.ts"
+import type { Observation } from "../lib/core/observation.ts"
 import { type Context, defineJob, type JobResult } from "../lib/job/job.ts"
+import { readObservations } from "../lib/ledger/observations.ts"
 import { chooseServices } from "../lib/service/choose.ts"
 import {
   findingsOf,
@@ -18,6 +22,8 @@ import { readLastGood, readLastLooks } from "../lib/service/past-looks.ts"
 import { readServices } from "../lib/service/read-services.ts"
 import { lookAround } from "../lib/service/round.ts"
 import type { Service } from "../lib/service/service.ts"
+import { burnWindowMs, judgeBudgets } from "../lib/slo/budgets.ts"
+import { pulseIntervalMs } from "../lib/slo/pulse-interval.ts"
 
 const options = z.strictObject({
   service: z.array(z.string()).default([]).describe("look at this service only, whether its interval is over or not"),
@@ -63,16 +69,41 @@ export default defineJob({
     const pace = options.noConfirm ? { retryWaitsMs: [], confirmAfterMs: [] } : {}
     const { canaries } = config
     const round = await lookAround(services, { now, signal, log, canaries, lastLooks, seed: run.id, pace })
-    const findings = [...findingsOf(round), ...unreadable.map(({ name, missing }) => unreadableFinding(name, missing))]
+    const observations = round.looks.map(observationOf)
+    const findings = [
+      ...findingsOf(round),
+      ...unreadable.map(({ name, missing }) => unreadableFinding(name, missing)),
+      ...(options.service.length > 0 ? [] : await burnedBudgets(services, observations, context)),
+    ]
     return {
       summary: summarizeRound(findings, round),
       findings,
-      observations: round.looks.map(observationOf),
+      observations,
       output: renderFindings(findings),
       ...(round.looks.some((look) => look.isDefect) && { isRed: true }),
     }
   },
 })
+
+/** How fast the error budgets burn, this round included. Where the ledger cannot be read nothing is known of that. */
+async function burnedBudgets(
+  services: readonly Service[],
+  seen: readonly Observation[],
+  { ledger, now, log }: Pick<Context<unknown>, "ledger" | "now" | "log">,
+): Promise<Finding[]> {
+  if (!services.some(({ objective }) => objective)) return []
+  try {
+    const scheduleMs = await pulseIntervalMs(now)
+    const past = await readObservations(ledger, new Date(now.getTime() - burnWindowMs), now)
+    const watched = services.map(({ name, objective, intervalMs = 0 }) => {
+      return { name, objective, intervalMs: Math.max(scheduleMs, intervalMs) }
+    })
+    return judgeBudgets(watched, [...past, ...seen], now)
+  } catch (error) {
+    log.warn(`cannot see how fast error budgets burn: ${errorText(error)}`)
+    return []
+  }
+}
 
 type Target = { name: string } & ({ value: Service[] } | { missing: string[] })
 

@@ -1,10 +1,9 @@
 import { z } from "zod"
 import { summarizeFindings } from "../lib/core/finding.ts"
-import { longestGapMs } from "../lib/github/schedule.ts"
-import { readWorkflow } from "../lib/github/workflow-file.ts"
 import { defineJob } from "../lib/job/job.ts"
 import { readObservations } from "../lib/ledger/observations.ts"
 import { chooseServices } from "../lib/service/choose.ts"
+import { pulseIntervalMs } from "../lib/slo/pulse-interval.ts"
 import { reportServices, windowDays } from "../lib/slo/report.ts"
 import { objectiveFindings, renderTable } from "../lib/slo/table.ts"
 
@@ -12,8 +11,6 @@ const options = z.strictObject({
   service: z.array(z.string()).default([]).describe("this service only; may be given several times"),
 })
 
-const pulseFile = ".github/workflows/pulse.yml"
-const halfHourMs = 30 * 60_000
 const dayMs = 24 * 3600 * 1000
 
 /** Tells what was really seen of each service, and what was not: availability, bounds, coverage and error budget. Changes nothing. */
@@ -33,8 +30,7 @@ export default defineJob({
 
   async run({ config, options, ledger, now }) {
     const chosen = chooseServices(config.services, options.service)
-    const { crons } = await readWorkflow(pulseFile)
-    const scheduleMs = longestGapMs(crons, now) ?? halfHourMs
+    const scheduleMs = await pulseIntervalMs(now)
     const longestDays = Math.max(...windowDays)
     const observations = await readObservations(
       ledger,

@@ -19,7 +19,9 @@ import {
 
 /** How bad it is when this is down. Reaction times are in docs/incident-response.md. */
 export const severity = () =>
-  choice(["P0", "P1", "P2", "P3"]).describe("How bad it is: P0 (all is down) to P3 (a nuisance).")
+  choice(["P0", "P1", "P2", "P3"]).describe(
+    "How bad it is: P0 (all is down) to P3 (a nuisance). What says nothing has the severity of `alerts.severities`, else P1.",
+  )
 
 const weekday = choice(["mon", "tue", "wed", "thu", "fri", "sat", "sun"])
 const timeOfDay = matching(/^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$/, 'hours such as "07:00-22:00"')
@@ -212,7 +214,7 @@ export const serviceSchema = section({
   maintenance: list(maintenance, "windows")
     .default([])
     .describe("Times in which it may be down: nobody is told, and they are counted apart."),
-  severity: severity().default("P1"),
+  severity: severity().optional(),
   runbook: matching(/^[a-z0-9][a-z0-9-/]*$/, "the name of a page below docs/runbooks")
     .optional()
     .describe("Page below docs/runbooks for this service; that of the failure's class unless told."),

@@ -128,7 +128,7 @@ function answerTo(command: Command, { at }: IncidentComment, now: Date): string 
   const time = `until ${formatTime(until)} (${formatLimit(command.forMs)})`
   if (command.kind === "ack")
     return `acknowledged ${time}: no reminders until then; if it becomes worse, or recovers, people hear it.${isOver}`
-  return `silenced ${time}: nobody is told until then.${isOver}`
+  return `silenced ${time}: nobody is told until then, but that it is over.${isOver}`
 }
 
 function formatLimit(ms: number): string {

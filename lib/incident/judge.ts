@@ -98,10 +98,13 @@ export function close(incident: Incident, now: Date, why: string): Step {
   return { kind: "close", incident: note(closed, now, `closed: ${why}`), why }
 }
 
-/** The incident closed because all is well. Who heard of it hears that. */
+/**
+ * The incident closed because all is well. Who heard of it hears that; and when nobody could be reached while it lasted, that it was there
+ * is news as well.
+ */
 function recover(incident: Incident, now: Date, why: string): Step {
   const step = close(note(incident, now, "recovered"), now, why)
-  return wasHeard(incident) ? { ...step, says: "recovered" } : step
+  return wasHeard(incident) || awaitsOpening(incident) ? { ...step, says: "recovered" } : step
 }
 
 /** Who closed it where it is kept, which tells no name. */

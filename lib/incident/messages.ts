@@ -4,6 +4,7 @@ import { context, header, type SlackMessage, section } from "../notify/slack-mes
 import { codeSpan, escapeSlack, slackLink, truncateSlack } from "../notify/slack-text.ts"
 import { firstActionFor, impactOf, reactions } from "./advice.ts"
 import type { Incident, MessageKind } from "./incident.ts"
+import { wasEverSent } from "./say.ts"
 
 /** What is to be said, about one incident or about several. */
 export type Notice = {
@@ -164,6 +165,7 @@ function recoveredParts({ incident }: Told, { now }: Scene): string[][] {
       label("Times", `detected ${shortTime(detectedAt)}, opened ${shortTime(openedAt)}, closed ${formatTime(until)}`),
       `*It was*  ${codeSpan(firstError(incident), 240)}`,
       label("Severity", severity),
+      ...(wasEverSent(incident) ? [] : [label("Told", "only now: nobody could be reached while it lasted")]),
       ...(ack ? [label("Acknowledged", `by ${ack.by} at ${shortTime(ack.at)}`)] : []),
       ...(severity <= "P1" ? [label("Next", "write the postmortem: its skeleton is in the incident")] : []),
     ],

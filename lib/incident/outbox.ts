@@ -8,7 +8,7 @@ const busyMs = 3 * 60_000
 /** How long it is tried to say that something is bad, and anything else. */
 const openingMs = 7 * 24 * hourMs
 const otherMs = 24 * hourMs
-const openings = new Set(["opened", "reopened", "digest", "worse"])
+const openings = new Set(["opened", "reopened", "flapping", "digest", "worse"])
 
 /** A message that this run sends, and whether an earlier try of it may have arrived. */
 export type Due = { item: OutboxItem; mayBeRepeat: boolean }

@@ -11,6 +11,11 @@ export function wasHeard({ toldAt, outbox }: Incident): boolean {
   return toldAt !== undefined || outbox.some(({ state }) => state === "sent" || state === "sending")
 }
 
+/** True when a message of it arrived before the one that is being sent. */
+export function wasEverSent({ toldAt, outbox }: Incident): boolean {
+  return toldAt !== undefined || outbox.some(({ state }) => state === "sent")
+}
+
 /** Its opening is still to be said. When that is done it tells how things are then: nothing need be said before. */
 export function awaitsOpening({ outbox }: Incident): boolean {
   return outbox.some(({ kind, state }) => openings.has(kind) && state === "pending")

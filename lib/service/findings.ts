@@ -20,7 +20,7 @@ export function serviceFinding(look: Look): Finding {
     subject: `service/${service.name}`,
     outcome: result.outcome,
     detail: detailOf(look),
-    severity: service.severity,
+    ...(service.severity && { severity: service.severity }),
     facts: factsOf(look),
     ...(failureClass && { class: failureClass }),
     ...(isBad && { runbook: service.runbook ?? (failureClass ? `service-${failureClass}` : "health") }),
@@ -69,7 +69,7 @@ function providerFinding({ provider, title, indicator, page }: ProviderTrouble, 
   const subject = `provider/${provider}`
   const below = looks.filter((look) => look.cause === subject)
   const names = below.map(({ service }) => service.name).join(", ")
-  const worst = below.map(({ service }) => service.severity).toSorted()[0] satisfies Severity | undefined
+  const worst = below.flatMap(({ service }) => service.severity ?? []).toSorted()[0] satisfies Severity | undefined
   return {
     subject,
     outcome: below.some(({ result }) => result.outcome === "fail") ? "fail" : "warn",

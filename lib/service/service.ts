@@ -6,7 +6,8 @@ import type { PostgresAddress } from "../postgres/address.ts"
 export type Service = {
   name: string
   probe: Probe
-  severity: Severity
+  /** Where the service says it itself. */
+  severity?: Severity | undefined
   timeoutMs: number
   /** Looked at no more often than this. */
   intervalMs?: number

@@ -20,19 +20,21 @@ const leastCoverage = 0.5
 export type BurnOrder = { service: string; objective: Objective; intervalMs: number; now: Date }
 
 /**
- * How fast the error budget burns: a finding `service/<name>/budget`, with the worst alarm, and `ok` when there is none. Both windows of an
+ * How fast the error budget burns: a finding `service/<name>/budget`, with the worst alarm, `ok` when there is none, `unknown` when too little was seen. Both windows of an
  * alarm must burn. A short window is never shorter than two intervals, and an alarm needs two failed intervals and half of the long window
  * seen: one failed look at a slow schedule is no trend. `undefined` when the interval cannot measure the objective.
  */
 export function judgeBurn(observations: readonly Observation[], order: BurnOrder): Finding | undefined {
-  const { service, objective, intervalMs, now } = order
+  const { service, objective, intervalMs } = order
   if (unmeasurable(objective, intervalMs) !== undefined) return undefined
   const subject = `service/${service}/budget`
   const runbook = "error-budget"
+  let isSeen = false
   for (const { factor, longMs, shortMs, outcome } of alarms) {
     const long = windowOf(observations, Math.max(longMs, 2 * intervalMs), order)
     const short = windowOf(observations, Math.max(shortMs, 2 * intervalMs), order)
     const rates = [long, short].map(({ share = 1 }) => (1 - share) / (1 - objective.availability))
+    isSeen ||= long.coverage >= leastCoverage
     const isBurning = rates.every((rate) => rate >= factor)
     if (!isBurning || long.downIntervals < fewestFailures || long.coverage < leastCoverage) continue
     const hours = Math.round(Math.max(longMs, 2 * intervalMs) / hourMs)
@@ -48,13 +50,9 @@ export function judgeBurn(observations: readonly Observation[], order: BurnOrder
       facts: { burnRate: round(rates[0] ?? 0), windowHours: hours },
     }
   }
-  const at = now.toISOString().slice(0, 16)
-  return {
-    subject,
-    outcome: "ok",
-    detail: `the error budget lasts at the rate of the last three days (${at})`,
-    runbook,
-  }
+  if (!isSeen)
+    return { subject, outcome: "unknown", detail: "too little was seen to say how fast the budget burns", runbook }
+  return { subject, outcome: "ok", detail: "the error budget lasts at the rate of the last three days", runbook }
 }
 
 function windowOf(observations: readonly Observation[], lengthMs: number, { intervalMs, now }: BurnOrder) {

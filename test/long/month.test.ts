@@ -69,18 +69,22 @@ function arrivalsOf(arrivals: readonly Arrival[], key: string) {
 }
 
 describe("a month in which Slack is out of reach at times, and says so", () => {
-  it.each(seeds.slice(0, 12))("tells each incident and its end exactly once, or neither (%i)", async (seed) => {
-    const { month, teller, seen } = await faultyMonth(seed, {
-      ...{ slackRefuses: 0.2, slackLoses: 0, memoryFails: 0, awayHours: 0 },
-    })
-    expectNoFalseIncident(month, teller.incidents())
-    for (const { keys } of seen) expect(keys.size).toBe(1)
-    for (const { key } of teller.incidents()) {
-      const { opened, recovered } = arrivalsOf(teller.arrivals, key)
-      expect(opened.length, key).toBeLessThanOrEqual(1)
-      expect(recovered.length, key).toBe(opened.length)
-    }
-  })
+  it.each(seeds.slice(0, 12))(
+    "tells each incident once and its end once, or both at its end where Slack was away throughout (%i)",
+    async (seed) => {
+      const { month, teller, seen } = await faultyMonth(seed, {
+        ...{ slackRefuses: 0.2, slackLoses: 0, memoryFails: 0, awayHours: 0 },
+      })
+      expectNoFalseIncident(month, teller.incidents())
+      for (const { keys } of seen) expect(keys.size).toBe(1)
+      for (const { key } of teller.incidents()) {
+        const { opened, recovered } = arrivalsOf(teller.arrivals, key)
+        expect(opened.length, key).toBeLessThanOrEqual(1)
+        expect(recovered.length, key).toBeLessThanOrEqual(1)
+        if (opened.length === 1) expect(recovered.length, key).toBe(1)
+      }
+    },
+  )
 })
 
 describe("a month in which Slack and GitHub fail at random and lose answers", () => {

@@ -16,7 +16,7 @@ const examples: Record<MessageKind, Incident> = {
   opened: incidentOf(),
   worse: incidentOf({ severity: "P0", detail: "api.example.com: no answer within 10 s" }),
   still: incidentOf({ reminders: 2 }),
-  recovered: incidentOf({ ...closed, ack }),
+  recovered: incidentOf({ ...closed, ack, toldAt: "2026-03-01T03:18:00.000Z" }),
   flapping: incidentOf({ state: "flapping", muted: [] }),
   digest: incidentOf({ state: "flapping", muted: [] }),
   reopened: incidentOf({ reopened: 1 }),
@@ -36,6 +36,11 @@ const one = (kind: MessageKind, incident = examples[kind]) => wordsOf({ kind, ab
 describe("the message", () => {
   it.each(messageKinds)("%s says all that a person needs at night", (kind) => {
     expect(one(kind)).toMatchSnapshot()
+  })
+
+  it("says of a recovery that nobody could be told before", () => {
+    expect(one("recovered", incidentOf(closed))).toContain("*Told*  only now: nobody could be reached while it lasted")
+    expect(one("recovered")).not.toContain("only now")
   })
 
   it("of several openings is one, worst first, with the first action of each", () => {

@@ -176,7 +176,7 @@ describe("an open incident", () => {
     expect(night.news()).toEqual([])
   })
 
-  it("that nobody heard of ends without a word, and nothing is sent later", () => {
+  it("that nobody could be told of is told when it is over, once", () => {
     let isUp = false
     const night = watch({ isSlackUp: () => isUp })
     night.run(0, [down(api)])
@@ -184,8 +184,11 @@ describe("an open incident", () => {
     night.run(10, [up(api)])
     isUp = true
     night.run(15, [up(api)])
+    expect(night.news()).toEqual(["recovered service/api"])
+    night.run(20, [up(api)])
     expect(night.news()).toEqual([])
-    expect(night.newest(api)).toMatchObject({ state: "closed", outbox: [{ kind: "opened", state: "given up" }] })
+    const outbox = [{ kind: "opened", state: "given up" }, { kind: "recovered" }]
+    expect(night.newest(api)).toMatchObject({ state: "closed", outbox })
   })
 
   it("whose message may have arrived is said to be over", () => {
