@@ -1,13 +1,14 @@
 import type { Observation } from "../core/observation.ts"
+import { estimateShare } from "./estimate.ts"
 import { percentiles } from "./percentile.ts"
 import { slotsOf, type Window } from "./slots.ts"
 import { wilsonBounds } from "./wilson.ts"
 
 /** How a service was over a window. Shares are between 0 and 1. */
 export type Availability = {
-  /** Share of the seen intervals in which it was up, degraded included; `undefined` when nothing was seen. Never above 1. */
+  /** Share of the seen time in which it was up, degraded included; `undefined` when nothing was seen. Never above 1. */
   share: number | undefined
-  /** Where the true share lies with 95 % certainty, as far as the looks tell. */
+  /** Where the true share lies with 95 % certainty, as far as the looks tell, which are not independent of each other. */
   bounds: { low: number; high: number }
   /** Share of the intervals outside of maintenance of which something is known. What is missing is neither up nor down. */
   coverage: number
@@ -32,10 +33,11 @@ export function availabilityOf(observations: readonly Observation[], window: Win
   const up = seen.reduce((sum, slot) => sum + slot.up, 0)
   const [unknown, missing, maintenance] = [ofKind("unknown"), ofKind("missing"), ofKind("maintenance")]
   const minutes = window.intervalMs / 60_000
+  const estimate = estimateShare(slots, window.intervalMs)
   const latency = percentiles(latencies(observations, window))
   return {
-    share: seen.length === 0 ? undefined : Math.min(1, up / seen.length),
-    bounds: wilsonBounds(up, seen.length),
+    share: estimate?.share,
+    bounds: estimate ? wilsonBounds(estimate.share * estimate.looks, estimate.looks) : wilsonBounds(0, 0),
     coverage: slots.length === maintenance ? 0 : seen.length / (slots.length - maintenance),
     ...{ seen: seen.length, unknown, missing, maintenance },
     downMinutes: (seen.length - up) * minutes,

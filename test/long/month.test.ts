@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { diceOf, isDownAt, makeMonth } from "../support/month.ts"
+import { availabilityOf } from "../../lib/slo/availability.ts"
+import { diceOf, isDownAt, type Month, makeMonth, services } from "../support/month.ts"
 import { type Arrival, type Faults, faultyTeller } from "../support/month-faults.ts"
 import { expectNoFalseIncident, playMonth } from "../support/month-play.ts"
 import { defaultPolicy, watch } from "../support/watch.ts"
@@ -54,6 +55,37 @@ describe("a month as it is on GitHub", () => {
     },
   )
 })
+
+describe("the availability of such months", () => {
+  it.each([5, 30])("holds the truth within its bounds, looked at every %i minutes", (minutes) => {
+    const found = seeds.flatMap((seed) =>
+      services.map((service) => compareWithTruth(makeMonth(seed), service, minutes)),
+    )
+    expect(found.length).toBe(160)
+    expect(found.filter(({ isWithin }) => isWithin).length / found.length).toBeGreaterThanOrEqual(0.95)
+    for (const { share, coverage } of found) {
+      expect(share).toBeLessThan(1)
+      expect(coverage).toBeLessThan(1)
+    }
+  })
+})
+
+/** What the looks of a month say of a service against every minute of it, outside of maintenance. */
+function compareWithTruth(month: Month, service: string, minutes: number) {
+  const observations = month.ticks.flatMap(({ at, findings }) => {
+    const finding = findings.find(({ subject }) => subject === `service/${service}`)
+    if (!finding) return []
+    const { outcome, inMaintenance } = finding
+    return [{ at, service, by: "health" as const, outcome, ...(inMaintenance && { inMaintenance }) }]
+  })
+  const window = { from: month.start, to: month.end, intervalMs: minutes * 60_000 }
+  const { share = Number.NaN, bounds, coverage } = availabilityOf(observations, window)
+  const [from, to] = [month.start.getTime(), month.end.getTime()]
+  const all = Array.from({ length: (to - from) / 60_000 }, (_, minute) => from + minute * 60_000)
+  const counted = all.filter((at) => service !== "shop" || ![2, 3].includes(new Date(at).getUTCHours()))
+  const truth = counted.filter((at) => !isDownAt(month, service, at)).length / counted.length
+  return { share, coverage, isWithin: bounds.low <= truth && truth <= bounds.high }
+}
 
 /** A month told by the real teller, with faults. */
 async function faultyMonth(seed: number, faults: Faults) {

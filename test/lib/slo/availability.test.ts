@@ -60,7 +60,8 @@ describe("the availability", () => {
       { ...over(1, 30), from: new Date(now.getTime() - 150 * minuteMs + 1) },
     )
     expect(seen).toMatchObject({ seen: 3, unknown: 1, maintenance: 1, missing: 0, downMinutes: 30 })
-    expect(seen.share).toBeCloseTo(2 / 3)
+    // Two hours were seen: one half down, one up. An hour of many looks says no more than one of few.
+    expect(seen.share).toBeCloseTo(3 / 4)
     expect(seen.coverage).toBeCloseTo(3 / 4)
   })
 
