@@ -12,6 +12,7 @@ import { sleep } from "../lib/system/clock.ts"
 import { recordActions } from "./support/actions-output.ts"
 import { type Checkout, directoryUrl, makeCheckout } from "./support/checkout.ts"
 import { startFaultyProxy } from "./support/faulty-proxy.ts"
+import { startGitHubServer } from "./support/github-server.ts"
 import { type HeartbeatServer, startHeartbeatServer } from "./support/heartbeat-server.ts"
 import { type TestDatabase, withDatabase, withRole } from "./support/postgres.ts"
 import { descendants } from "./support/processes.ts"
@@ -235,6 +236,7 @@ async function withStage(fn: (stage: Stage) => Promise<void>): Promise<void> {
   await createBucket(s3, bucket)
   await using slack = await startSlackServer()
   await using heartbeat = await startHeartbeatServer()
+  await using github = await startGitHubServer({ token })
   await using checkout = await makeCheckout(config)
   const [identity, other] = [await generateX25519Identity(), await generateX25519Identity()]
   const s3Url = (endpoint = s3.endpoint) => s3UrlFor({ ...s3, endpoint }, bucket, "sets")
@@ -247,7 +249,7 @@ async function withStage(fn: (stage: Stage) => Promise<void>): Promise<void> {
         REDIS_URL: `redis://:${encodeURIComponent(passwords.wrong)}@127.0.0.1:1/0`,
         API_TOKEN: `Bearer ${passwords.right}`,
       },
-      ...{ GITHUB_TOKEN: token, GITHUB_REPOSITORY: "acme/shop", GITHUB_API_URL: "http://127.0.0.1:1" },
+      ...{ GITHUB_TOKEN: token, GITHUB_REPOSITORY: "acme/shop", GITHUB_API_URL: github.url },
       ...{ OPS_NO_CONFIRM: "true", OPS_RUN: "5" },
       ...{ AWS_ACCESS_KEY_ID: s3.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.secretAccessKey, BACKUP_STORE: s3Url() },
     }

@@ -2,7 +2,7 @@ import { expect, it } from "vitest"
 import { alertOf, jobSteps, pulse, withPulse } from "../support/pulse-world.ts"
 
 it.each(["timed_out", "failure"])("alert.yml tells once of a pulse that ended by %s", async (conclusion) => {
-  await withPulse((world) => alertOf(conclusion, world))
+  await withPulse((world) => alertOf(conclusion, world, 2))
 })
 
 it("pulse.yml looks at the services although keep-warm broke, and is red", async () => {

@@ -52,13 +52,13 @@ export function jobSteps({ jobs }: WorkflowRun): StepResult[] {
     .filter(({ env }) => "OPS_SLOT" in env)
 }
 
-/** A pulse ended badly before it could tell: alert.yml opens one issue and rings once, however often it is started. */
-export async function alertOf(conclusion: string, { run, github, slack }: PulseWorld): Promise<void> {
+/** A pulse ended badly before it could tell: alert.yml opens one issue and rings once, however many times it is started. */
+export async function alertOf(conclusion: string, { run, github, slack }: PulseWorld, times = 1): Promise<void> {
   const ended = github.addRun({ path: pulse, name: "pulse", conclusion }, repository)
   const log = "2026-03-01T03:20:00.0000000Z npm error network timeout\n##[error]Process completed with exit code 1."
   const steps = [{ name: "Look at health", conclusion, status: "completed", number: 3 }]
   github.addJob({ run_id: ended.id, name: "pulse", conclusion, log, steps }, repository)
-  for (let time = 0; time < 2; time++) {
+  for (let time = 0; time < times; time++) {
     const told = await run(alert, { event: "workflow_run", ended: { id: ended.id, name: "pulse", conclusion } })
     expect(told.jobs.alert?.result, JSON.stringify(jobSteps(told))).toBe("success")
     expect(github.issues(repository)).toMatchObject([{ state: "open", title: expect.stringContaining("health") }])

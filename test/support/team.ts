@@ -67,7 +67,11 @@ export async function withTeam(
   const vars = {
     ...{ OPS_ENABLED: "true", POSTGRES_MAJOR: String(inject("postgres").major) },
     ...{ BACKUP_RECIPIENTS: recipients.join("\n"), BACKUP_STORE: s3UrlFor({ ...s3, endpoint }, bucket, "backups") },
-    ...{ HEARTBEAT_URL: heartbeat.url, LEDGER: directoryUrl(ledger) },
+    ...{
+      HEARTBEAT_URL: heartbeat.url,
+      LEDGER: directoryUrl(ledger),
+      INCIDENTS: directoryUrl(path.join(ledger, "incidents")),
+    },
   }
   await withDatabase(sql + more, (database) =>
     withRole(database, password, async (role) => {
