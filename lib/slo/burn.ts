@@ -20,9 +20,9 @@ const leastCoverage = 0.5
 export type BurnOrder = { service: string; objective: Objective; intervalMs: number; now: Date }
 
 /**
- * How fast the error budget burns: a finding `service/<name>/budget`, with the worst alarm, `ok` when there is none, `unknown` when too little was seen. Both windows of an
+ * How fast the error budget burns: a finding `service/<name>/budget`, with the worst alarm, `ok` when there is none. Both windows of an
  * alarm must burn. A short window is never shorter than two intervals, and an alarm needs two failed intervals and half of the long window
- * seen: one failed look at a slow schedule is no trend. `undefined` when the interval cannot measure the objective.
+ * seen: one failed look at a slow schedule is no trend. `undefined` when too little was seen, or the interval cannot measure the objective.
  */
 export function judgeBurn(observations: readonly Observation[], order: BurnOrder): Finding | undefined {
   const { service, objective, intervalMs } = order
@@ -50,8 +50,7 @@ export function judgeBurn(observations: readonly Observation[], order: BurnOrder
       facts: { burnRate: round(rates[0] ?? 0), windowHours: hours },
     }
   }
-  if (!isSeen)
-    return { subject, outcome: "unknown", detail: "too little was seen to say how fast the budget burns", runbook }
+  if (!isSeen) return undefined
   return { subject, outcome: "ok", detail: "the error budget lasts at the rate of the last three days", runbook }
 }
 
