@@ -16,7 +16,7 @@ export default defineConfig({
   /* What people use. Services that a host puts to sleep are kept warm. */
   // services: {
   //   web: { url: "https://app.example.com", expect: { text: "My app" }, objective: { availability: 0.99, days: 30 } },
-  //   api: { url: "https://api.example.com/health", latency: { degradedMs: 500 }, sleepy: { coldStartSeconds: 60 }, dependsOn: ["db"] },
+  //   api: { url: "https://api.example.com/health", latency: { degradedMs: 500 }, sleepy: { coldStartSeconds: 60 }, keepWarm: { hours: "07:00-23:00" }, dependsOn: ["db"] },
   //   db: { postgres: secret("DATABASE_URL") },
   // },
 

@@ -111,7 +111,7 @@ export default {
   services: {
     ...services,
     web: { ...services.web, url: "${appUrl}/" },
-    api: { ...services.api, url: "${appUrl}/api/health", keepWarm: {} },
+    api: { ...services.api, url: "${appUrl}/api/health", keepWarm: { ...services.api.keepWarm, hours: "00:00-24:00" } },
   },
 }
 `
@@ -167,7 +167,8 @@ async function runStep(name: string, env: Record<string, string>, note?: string,
   const findings = run.findings.map(({ subject, outcome, detail }) =>
     outcome === "ok" ? detail : `${subject} ${outcome}: ${detail}`,
   )
-  line(note ? `${name}*` : name, elapsed(), note ? `${note}: ${findings.join("; ")}` : findings.join("; "))
+  const said = name === "health" || name === "keep-warm" ? run.summary : findings.join("; ")
+  line(note ? `${name}*` : name, elapsed(), note ? `${note}: ${said}` : said)
   if (run.exitCode !== 0 && !note) say(await output)
   return run
 }

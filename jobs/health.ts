@@ -70,13 +70,12 @@ export default defineJob({
     const { canaries } = config
     const round = await lookAround(services, { now, signal, log, canaries, lastLooks, seed: run.id, pace })
     const observations = round.looks.map(observationOf)
-    const findings = [
-      ...findingsOf(round),
-      ...unreadable.map(({ name, missing }) => unreadableFinding(name, missing)),
-      ...(options.service.length > 0 ? [] : await burnedBudgets(services, observations, context)),
-    ]
+    const looked = [...findingsOf(round), ...unreadable.map(({ name, missing }) => unreadableFinding(name, missing))]
+    const budgets = options.service.length > 0 ? [] : await burnedBudgets(services, observations, context)
+    const findings = [...looked, ...budgets]
+    const burning = budgets.filter(({ outcome }) => outcome !== "ok")
     return {
-      summary: summarizeRound(findings, round),
+      summary: [summarizeRound(looked, round), ...burning.map(({ detail }) => detail)].join("; "),
       findings,
       observations,
       output: renderFindings(findings),

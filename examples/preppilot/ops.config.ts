@@ -16,10 +16,16 @@ export default defineConfig({
       url: "https://api.preppilot.app/api/health",
       latency: { degradedMs: 500 },
       sleepy: { coldStartSeconds: 60 },
+      keepWarm: { hours: "06:00-23:00" },
       objective: { availability: 0.99, days: 30 },
       dependsOn: ["db"],
     },
-    db: { postgres: secret("DATABASE_URL"), objective: { availability: 0.99, days: 30 } },
+    db: {
+      postgres: secret("DATABASE_URL"),
+      provider: "supabase",
+      keepWarm: { every: "12 hours", sql: "select id from recipes limit 1" },
+      objective: { availability: 0.99, days: 30 },
+    },
   },
   canaries: ["https://one.one.one.one", "https://www.gstatic.com/generate_204"],
 
