@@ -31,6 +31,8 @@ const configFile = join(place, "ops.config.ts")
 const programs = ["initdb", "postgres", "pg_dump", "pg_dumpall", "pg_restore", "psql"] as const
 const quiet: Log = { debug() {}, info() {}, warn: say, error: say, progress: () => ({ at() {}, done() {} }) }
 
+/** What Slack printed. */
+const heard: string[] = []
 const stop = new AbortController()
 for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort(new Error(`received ${name}`)))
 process.exitCode = await playNight().catch((error: unknown) => {
@@ -45,7 +47,7 @@ async function playNight(): Promise<number> {
   const major = await newestMajor(programs)
   say(`One night of Nightshift on this machine, with PostgreSQL ${major}\n`)
   const problems = await withScratchCluster({ major, log: quiet, signal: stop.signal }, (cluster) =>
-    withSlackPrinter(say, (slackUrl) => withExampleApp((app) => night(cluster, slackUrl, app))),
+    withSlackPrinter(hear, (slackUrl) => withExampleApp((app) => night(cluster, slackUrl, app))),
   )
   const verdict = problems.length === 0 ? "the backup is proven" : `not as it should be: ${problems.join("; ")}`
   say(`\n${verdict}; the night took ${formatDuration(elapsed())}`)
@@ -95,8 +97,10 @@ async function pulse(env: Record<string, string>, app: ExampleApp): Promise<stri
   app.repair()
   await look("repaired", "ok")
   await look("and again well", "ok")
-  const incidents = (await readdir(incidentFolder)).filter((file) => file.endsWith(".md") || file.endsWith(".json"))
-  if (incidents.length === 0) problems.push("no incident was kept")
+  for (const words of [/slack \| .*service\/api is down ·/g, /slack \| recovered after .*service\/api ·/g]) {
+    const count = heard.join("\n").match(words)?.length ?? 0
+    if (count !== 1) problems.push(`people heard ${count} times, and not once, what fits ${words.source}`)
+  }
   return problems
 }
 
@@ -216,6 +220,11 @@ function printProof({ levels, timingsMs, totals }: Receipt): void {
 
 function line(name: string, ms: number, told: string): void {
   say(`${name.padEnd(14)}${formatDuration(ms).padStart(8)}  ${told}`)
+}
+
+function hear(message: string): void {
+  heard.push(message)
+  say(message)
 }
 
 function say(message: string): void {

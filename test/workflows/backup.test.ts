@@ -91,7 +91,13 @@ async function redNight(team: Team): Promise<void> {
   const added = (await names(team)).filter((key) => !before.includes(key))
   expect(added).toEqual([expect.stringMatching(/receipt-/)])
   const [message] = team.slack.received.map((payload) => JSON.stringify(payload))
-  for (const part of ["database/main/backup failed", "My app", "password", "*Last good*  2", "octocat/night/actions/runs/4242"])
+  for (const part of [
+    "database/main/backup failed",
+    "My app",
+    "password",
+    "*Last good*  2",
+    "octocat/night/actions/runs/4242",
+  ])
     expect(message).toContain(part)
   const asked = { slot: "2026-03-01T03:17:00.000Z", actor: "ada" }
   expect((await runLines(team)).slice(2)).toMatchObject([
