@@ -93,7 +93,7 @@ function orderProblem(path: string, low: string, lower: number | undefined, high
   return [`${path}.${high} is ${upper}: it takes a number that is not below ${low}, ${lower}`]
 }
 
-function placeProblems(path: string, { tcp, tls, dns, url }: z.output<typeof shape>): string[] {
+function placeProblems(path: string, { tcp, tls, dns, url, keepWarm }: z.output<typeof shape>): string[] {
   const problems: string[] = []
   for (const [key, place] of Object.entries({ tcp, tls })) {
     const port = /:(\d+)$/.exec(place ?? "")?.[1]
@@ -106,10 +106,14 @@ function placeProblems(path: string, { tcp, tls, dns, url }: z.output<typeof sha
       `${path}.dns.server is ${JSON.stringify(dns.server)}: it takes an IP address such as 1.1.1.1, with a port if need be`,
     )
   }
-  const address = URL.parse(url ?? "")
-  if (address?.protocol.startsWith("http") && (address.username !== "" || address.password !== "")) {
+  for (const [key, text] of [
+    ["url", url],
+    ["keepWarm.url", keepWarm.url],
+  ]) {
+    const address = URL.parse(typeof text === "string" ? text : "")
+    if (!address?.protocol.startsWith("http") || (address.username === "" && address.password === "")) continue
     problems.push(
-      `${path}.url has user and password in it (not shown): use headers: { authorization: secret("API_AUTHORIZATION") }`,
+      `${path}.${key} has user and password in it (not shown): use headers: { authorization: secret("API_AUTHORIZATION") }`,
     )
   }
   return problems

@@ -66,7 +66,7 @@ export function duration() {
   const error = 'a length of time above 0 such as "90s", "20 minutes" or "3 days"'
   const parse = (text: string, context: z.RefinementCtx): Duration => {
     const ms = parseDuration(text)
-    if (ms !== undefined && ms > 0) return { text, ms }
+    if (ms !== undefined && ms > 0) return { text, ms: Math.max(1, Math.round(ms)) }
     context.addIssue(error)
     return z.NEVER
   }

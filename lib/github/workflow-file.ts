@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises"
+import { basename } from "node:path"
 import { parse } from "yaml"
 import { z } from "zod"
 import { errorText } from "../core/error-text.ts"
@@ -46,6 +47,18 @@ export type WorkflowFile = {
 /** Reads a workflow file. Rejects with its name when it is not there, no YAML, or not in the shape of a workflow. */
 export async function readWorkflow(file: string): Promise<WorkflowFile> {
   return parseWorkflow(await readFile(file, "utf8"), file)
+}
+
+/**
+ * What can be made out of a file that is gone or no workflow: its name without ending, and the commands in it as steps of one job.
+ * Never rejects.
+ */
+export async function sketchWorkflow(file: string): Promise<WorkflowFile> {
+  const name = basename(file).replace(/\.ya?ml$/, "")
+  const text = await readFile(file, "utf8").catch(() => "")
+  const commands = [...text.matchAll(/^[ \t]*(?:- )?run: (.+)$/gm)].flatMap(([, command]) => command ?? [])
+  const steps = commands.map((run) => ({ run, env: {}, with: {} }))
+  return { name, crons: [], watches: [], env: {}, jobs: [{ id: name, needs: [], env: {}, steps }] }
 }
 
 /** The workflow in a text; `file` is for messages. */

@@ -1,6 +1,6 @@
 import type { Log } from "../core/log.ts"
 import type { GitHub } from "../github/client.ts"
-import { GitHubFailed } from "../github/errors.ts"
+import { doOnce } from "../github/do-once.ts"
 import {
   createComment,
   createIssue,
@@ -76,11 +76,14 @@ export function githubMemory(github: GitHub, log: Log): IncidentMemory {
     const title = fitTitle(text.title)
     const body = renderBody({ before: "", text: text.body, block: { title, incident }, after: "" })
     const draft = { title, body, labels: [incidentLabel.name, incident.severity] }
-    const issue = await createIssue(github, draft).catch(async (error: unknown) => {
-      const done = error instanceof GitHubFailed && error.mayBeDone ? await findOpen(incident.subject) : undefined
-      if (done?.incident.key !== incident.key) throw error
-      return done.issue
-    })
+    const issue = await doOnce(
+      () => createIssue(github, draft),
+      async () => {
+        const done = await findOpen(incident.subject)
+        const isOwn = done?.incident.key === incident.key && done.incident.openedAt === incident.openedAt
+        return isOwn ? done.issue : undefined
+      },
+    )
     if (!issue.labels.includes(incidentLabel.name)) {
       throw new Error(`issue ${issue.number} came without its label: the token needs issues: write and push access`)
     }
@@ -136,16 +139,12 @@ async function readCommands(github: GitHub, writers: Writers, stored: StoredInci
   return found
 }
 
-/** Says it once: when the answer was lost, it looks whether the comment is there. */
 async function say(github: GitHub, number: number, text: string): Promise<void> {
   const body = renderComment(text)
-  try {
-    await createComment(github, number, body)
-  } catch (error) {
-    if (!(error instanceof GitHubFailed && error.mayBeDone)) throw error
-    const comments = await listComments(github, number)
-    if (!comments.slice(-3).some((comment) => comment.body?.trim() === body.trim())) throw error
-  }
+  await doOnce(
+    () => createComment(github, number, body),
+    async () => (await listComments(github, number)).slice(-3).find((comment) => comment.body?.trim() === body.trim()),
+  )
 }
 
 /** Only ours change when the severity does: what people put there stays. */

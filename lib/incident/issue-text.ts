@@ -60,7 +60,9 @@ export function changeComment(incident: Incident, kind: MessageKind, isPublic: b
 
 function publicText(incident: Incident): IncidentText {
   const rows = [["Outcome", incident.outcome], ...stateRows(incident)]
-  const note = "The details are not shown in a public repository: the team's channel has them."
+  const note = isDrill(incident)
+    ? "This is a drill: nothing is broken."
+    : "The details are not shown in a public repository: the team's channel has them."
   return {
     title: title(`${incident.subject}: ${incident.outcome}`),
     body: `${[...table(rows), "", note, "", commands].join("\n")}\n`,

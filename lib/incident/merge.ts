@@ -39,9 +39,10 @@ function mergeOutbox(base: OutboxItem[], mine: OutboxItem[], theirs: OutboxItem[
   return [...both, ...mine.filter(({ id }) => !known.has(id) && !wasThere.has(id))]
 }
 
+/** Of two runs that marked the same message the first one says it. */
 function furthest(theirs: OutboxItem, mine: OutboxItem | undefined): OutboxItem {
   if (!mine) return theirs
-  const item = progress.indexOf(mine.state) >= progress.indexOf(theirs.state) ? mine : theirs
+  const item = progress.indexOf(mine.state) > progress.indexOf(theirs.state) ? mine : theirs
   return { ...item, tries: Math.max(mine.tries, theirs.tries) }
 }
 

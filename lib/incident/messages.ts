@@ -4,7 +4,7 @@ import { context, header, type SlackMessage, section } from "../notify/slack-mes
 import { codeSpan, escapeSlack, slackLink, truncateSlack } from "../notify/slack-text.ts"
 import { firstActionFor, impactOf, reactions } from "./advice.ts"
 import type { Incident, MessageKind } from "./incident.ts"
-import { wasEverSent } from "./say.ts"
+import { heardBefore } from "./say.ts"
 
 /** What is to be said, about one incident or about several. */
 export type Notice = {
@@ -32,6 +32,9 @@ export type Scene = {
 
 const maxErrors = 5
 const maxListed = 10
+/** So that what is special about a message, which stands at its end, is not what Slack has no room for. */
+const maxListChars = 9000
+const maxRestChars = 2000
 const lateMs = 15 * 60_000
 
 /** What people read of incidents. Pure. Every word that they read there is in this file; advice by class is in advice.ts. */
@@ -165,18 +168,32 @@ function recoveredParts({ incident }: Told, { now }: Scene): string[][] {
       label("Times", `detected ${shortTime(detectedAt)}, opened ${shortTime(openedAt)}, closed ${formatTime(until)}`),
       `*It was*  ${codeSpan(firstError(incident), 240)}`,
       label("Severity", severity),
-      ...(wasEverSent(incident) ? [] : [label("Told", "only now: nobody could be reached while it lasted")]),
+      ...toldLines(incident),
       ...(ack ? [label("Acknowledged", `by ${ack.by} at ${shortTime(ack.at)}`)] : []),
       ...(severity <= "P1" ? [label("Next", "write the postmortem: its skeleton is in the incident")] : []),
     ],
   ]
 }
 
+/** That this is the first that people hear of it, or may be. */
+function toldLines(incident: Incident): string[] {
+  const heard = heardBefore(incident, ({ kind }) => kind === "recovered")
+  if (heard === "no") return [label("Told", "only now: nobody could be reached while it lasted")]
+  return heard === "yes" ? [] : [label("Told", "perhaps only now: it is not known whether an earlier message arrived")]
+}
+
 function listParts(notice: Notice, scene: Scene): string[][] {
   const sorted = [...notice.about].sort((a, b) => (a.incident.severity < b.incident.severity ? -1 : 1))
   const entries = sorted.slice(0, maxListed).map((told) => entry(notice.kind, told, scene))
-  const more = sorted.length - entries.length
-  return [...entries, ...(more > 0 ? [[`and ${more} more: see the open incidents`]] : [])]
+  const listed = entries.filter(
+    (_, at) =>
+      entries
+        .slice(0, at + 1)
+        .flat()
+        .join("\n").length <= maxListChars,
+  )
+  const rest = sorted.slice(listed.length).map(({ incident }) => incident.subject)
+  return [...listed, ...(rest.length > 0 ? [[label(`And ${rest.length} more`, rest.join(", "), maxRestChars)]] : [])]
 }
 
 function entry(kind: MessageKind, { incident, url }: Told, scene: Scene): string[] {
@@ -184,7 +201,7 @@ function entry(kind: MessageKind, { incident, url }: Told, scene: Scene): string
   const lasted = formatDuration(badForMs(incident, scene.now))
   const what = isOver ? `${incident.subject} recovered after ${lasted}` : present(incident, scene.now)
   const links = [...(url ? [slackLink(url, "open the incident")] : []), `key ${codeSpan(incident.key, 120)}`]
-  if (isOver) return [label(incident.severity, what, 300), links.join("  ·  ")]
+  if (isOver) return [label(incident.severity, what, 300), ...toldLines(incident), links.join("  ·  ")]
   return [
     label(incident.severity, what, 300),
     ...errorLines(incident).slice(0, 2),

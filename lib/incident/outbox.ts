@@ -1,5 +1,6 @@
 import { isQuiet } from "./ack.ts"
 import type { Incident, OutboxItem } from "./incident.ts"
+import { giveUp } from "./say.ts"
 import { note } from "./timeline.ts"
 
 const hourMs = 3_600_000
@@ -21,7 +22,7 @@ export function prepare(incident: Incident, now: Date, isAnybodyThere: boolean):
   const due: Due[] = []
   const outbox = incident.outbox.map((item) => {
     if (item.state === "sent" || item.state === "given up" || isBusy(item, now)) return item
-    if (!isAnybodyThere || isStale(item, incident, now)) return { ...item, state: "given up" as const }
+    if (!isAnybodyThere || isStale(item, incident, now)) return giveUp(item)
     const { answeredAt: _answeredAt, ...rest } = item
     const mayBeRepeat = item.state === "sending" || item.mayBeRepeat === true
     const mark = { ...rest, ...(mayBeRepeat && { mayBeRepeat }) }

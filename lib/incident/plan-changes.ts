@@ -9,6 +9,7 @@ import type { KnownIncident } from "./looks.ts"
 import type { Policy } from "./policy.ts"
 import { closingComment } from "./postmortem.ts"
 import { type Action, type Recent, reconcile } from "./reconcile.ts"
+import { say } from "./say.ts"
 
 /** What becomes of one incident: made when nothing is stored, else as it should be from now on. */
 export type Change = { stored?: StoredIncident; incident: Incident; comment?: string }
@@ -35,8 +36,8 @@ export function planChanges(heard: readonly HeardIncident[], order: PlanOrder): 
   const { actions } = reconcile(seen, recent, known, policy, now)
   const acted = actions.map((action) => changeOf(action, heard, order))
   const isActed = new Set(acted.map(({ stored }) => stored?.id))
-  const left = heard.filter(({ stored }) => !isActed.has(stored.id)).map(({ stored }) => drillChange(stored, now))
-  const isDrilling = heard.some(({ incident }) => isDrill(incident) && incident.state !== "closed")
+  const left = heard.filter(({ stored }) => !isActed.has(stored.id)).map(({ stored }) => drillChange(stored, order))
+  const isDrilling = left.some(({ incident }) => isDrill(incident) && incident.state !== "closed")
   const drill = order.drill && !isDrilling ? [{ incident: drillIncident(now) }] : []
   return [...[...acted, ...left].map((change) => withDoubt(change, recent)), ...drill]
 }
@@ -46,7 +47,13 @@ export function withDetails(incident: Incident, findings: readonly Finding[]): I
   if (incident.detail !== notShown) return incident
   const finding = bySubject(findings).find(({ subject }) => subject === incident.subject)
   if (finding?.outcome !== "fail" && finding?.outcome !== "warn") return incident
-  return { ...incident, detail: finding.detail, ...(finding.class !== undefined && { class: finding.class }) }
+  const { detail, class: failure, runbook } = finding
+  return {
+    ...incident,
+    detail,
+    ...(failure !== undefined && { class: failure }),
+    ...(runbook !== undefined && { runbook }),
+  }
 }
 
 /** One finding a subject: its worst outcome, with a line for each error. */
@@ -62,7 +69,7 @@ function bySubject(findings: readonly Finding[]): Finding[] {
 }
 
 function publicFinding(finding: Finding): Finding {
-  const { class: _class, facts: _facts, ...rest } = finding
+  const { class: _class, facts: _facts, runbook: _runbook, ...rest } = finding
   return { ...rest, detail: notShown }
 }
 
@@ -129,8 +136,11 @@ function withDoubt(change: Change, recent: Recent): Change {
   return { ...change, incident: { ...incident, outbox } }
 }
 
-function drillChange(stored: StoredIncident, now: Date): Change {
+/** An exercise that nobody answered yet rings once more when one is asked for. */
+function drillChange(stored: StoredIncident, { now, drill = false }: PlanOrder): Change {
   const { incident } = stored
-  const ended = isDrill(incident) && incident.state !== "closed" ? endDrill(incident, now) : undefined
-  return ended ? { stored, ...ended } : { stored, incident }
+  if (!isDrill(incident) || incident.state === "closed") return { stored, incident }
+  const ended = endDrill(incident, now)
+  if (ended) return { stored, ...ended }
+  return { stored, incident: drill ? say(incident, "drill", now) : incident }
 }

@@ -1,19 +1,24 @@
 import { isWorse, type Severity } from "../core/severity.ts"
-import type { Incident, MessageKind } from "./incident.ts"
+import type { Incident, MessageKind, OutboxItem } from "./incident.ts"
 
 const keptItems = 20
 const openings: ReadonlySet<MessageKind> = new Set(["opened", "flapping", "reopened"])
 
 type Level = { severity: Severity; outcome: "fail" | "warn" }
 
-/** True when people may have heard of it: a message was sent, or its answer was lost. */
-export function wasHeard({ toldAt, outbox }: Incident): boolean {
-  return toldAt !== undefined || outbox.some(({ state }) => state === "sent" || state === "sending")
+/** True when people may have heard of it: a message was sent, or it is not known whether one arrived. */
+export function wasHeard(incident: Incident): boolean {
+  return heardBefore(incident) !== "no"
 }
 
-/** True when a message of it arrived before the one that is being sent. */
-export function wasEverSent({ toldAt, outbox }: Incident): boolean {
-  return toldAt !== undefined || outbox.some(({ state }) => state === "sent")
+/**
+ * Whether a message of it arrived before the one that is being sent; `perhaps` when only the answer to one was lost, or a run that
+ * could not write may have said it.
+ */
+export function heardBefore({ toldAt, outbox }: Incident, isThis: (item: OutboxItem) => boolean = () => false) {
+  const others = outbox.filter((item) => !isThis(item))
+  if (toldAt !== undefined || others.some(({ state }) => state === "sent")) return "yes"
+  return others.some((item) => item.state === "sending" || mayHaveArrived(item)) ? "perhaps" : "no"
 }
 
 /** Its opening is still to be said. When that is done it tells how things are then: nothing need be said before. */
@@ -58,8 +63,13 @@ export function isWorseLevel(a: Level, b: Level): boolean {
   return isWorse(a.severity, b.severity) || (a.severity === b.severity && a.outcome === "fail" && b.outcome === "warn")
 }
 
-function giveUp(item: Incident["outbox"][number]): Incident["outbox"][number] {
-  return { ...item, state: "given up" }
+/** A message that is not said any more. That it may have been said all the same stays known. */
+export function giveUp(item: OutboxItem): OutboxItem {
+  return { ...item, state: "given up", ...(item.state === "sending" && { mayBeRepeat: true }) }
+}
+
+function mayHaveArrived({ state, mayBeRepeat }: OutboxItem): boolean {
+  return mayBeRepeat === true && (state === "given up" || state === "pending")
 }
 
 /** Without the oldest that need no more care: an issue has a size limit. */

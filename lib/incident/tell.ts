@@ -62,7 +62,7 @@ export async function tellIncidents(order: TellOrder): Promise<Tidings> {
   const cleared = written.cleared.map((one) => ({ ...one, shown: withDetails(one.stored.incident, findings) }))
   const unkept = written.unkept.map((one) => ({ ...one, incident: withDetails(one.incident, findings) }))
   const sent = await sendAll(order, cleared, unkept)
-  const problems = [...heard.problems, ...written.problems, ...sent.problems]
+  const problems = [...heard.problems, ...written.problems, ...sent.problems, ...silentDrill(order)]
   const isUnheard = order.send === undefined && changes.some(({ incident }) => hasPending(incident))
   const counts = { opened: written.opened, closed: [...heard.closed, ...written.closed], messages: sent.messages }
   const told = toldText(problems, isUnheard, memory.name, written.count + sent.messages + heard.count)
@@ -108,6 +108,11 @@ async function sendAll(
   if (!send) return { messages: 0, problems: [] }
   const textOf = (incident: Incident) => incidentText(incident, order)
   return deliver(cleared, unkept, { memory, send, scene: order, textOf, signal })
+}
+
+/** An exercise in which nobody can be rung shows that nobody would be. */
+function silentDrill({ drill, send, memory }: TellOrder): string[] {
+  return drill && !send ? [`the drill rang nobody: set alerts.slack; it is in ${memory.name} alone`] : []
 }
 
 function hasPending({ outbox }: Incident): boolean {

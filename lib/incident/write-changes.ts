@@ -1,6 +1,6 @@
 import { errorText } from "../core/error-text.ts"
 import type { Unkept } from "./deliver.ts"
-import type { Incident, IncidentMemory, IncidentText, StoredIncident } from "./incident.ts"
+import type { Incident, IncidentMemory, IncidentText, OutboxItem, StoredIncident } from "./incident.ts"
 import type { Due } from "./outbox.ts"
 import type { Change } from "./plan-changes.ts"
 import { type Policy, rememberMs } from "./policy.ts"
@@ -54,13 +54,19 @@ async function write(change: Prepared, desk: Desk, written: Written): Promise<vo
     const kept = stored ? await memory.update(stored, incident, text, comment) : await make(change, desk)
     if (!kept) return
     written.count++
-    if (due.length > 0) written.cleared.push({ stored: kept, due })
+    const own = due.filter(({ item }) => isMarkedBy(item, kept.incident))
+    if (own.length > 0) written.cleared.push({ stored: kept, due: own })
     if (!stored) written.opened.push(incident)
     else if (stored.incident.state !== "closed" && incident.state === "closed") written.closed.push(incident)
   } catch (error) {
     signal.throwIfAborted()
     noteFailure(change, errorText(error), written)
   }
+}
+
+/** True when the mark of this run is the one that is kept: another run may have been faster, and says it. */
+function isMarkedBy({ id, triedAt }: OutboxItem, { outbox }: Incident): boolean {
+  return outbox.some((item) => item.id === id && item.state === "sending" && item.triedAt === triedAt)
 }
 
 /**
@@ -78,7 +84,9 @@ async function make(
       (other) => other.incident.subject === incident.subject && other.incident.state !== "closed",
     )
     if (!open) throw error
-    return open.incident.key === incident.key ? open : undefined
+    // The first bad look gives the name, so that two runs name it alike: when it was opened tells them apart.
+    const isOwn = open.incident.key === incident.key && open.incident.openedAt === incident.openedAt
+    return isOwn ? open : undefined
   }
 }
 

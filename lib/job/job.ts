@@ -4,6 +4,7 @@ import type { OpsConfig } from "../config/schema.ts"
 import type { Finding } from "../core/finding.ts"
 import type { Log } from "../core/log.ts"
 import type { Observation } from "../core/observation.ts"
+import type { About } from "../incident/incident.ts"
 import type { Ledger, LedgerRecord } from "../ledger/ledger.ts"
 
 export type Trigger = "schedule" | "dispatch" | "hand"
@@ -40,8 +41,12 @@ export type JobResult = {
   page?: string
   /** Turns the run red, or leaves it green, whatever its findings say: for a job that sees more than its findings tell. */
   isRed?: boolean
+  /** It did all of its work although options were given: an incident of the job itself is over. */
+  isWhole?: boolean
   /** Opens an exercise that rings everybody. */
   drill?: boolean
+  /** What messages say of a subject besides its finding; all of it may be shown to everyone. */
+  about?: Record<string, About>
   /** Plain text for who runs it by hand, such as a table: all that is printed on stdout; the last lines then go to stderr. */
   output?: string
 }

@@ -30,6 +30,8 @@ export type Request = {
   root: string
   actions: ActionsOutput | undefined
   log: Log
+  /** Fires when the run must end. */
+  signal: AbortSignal
 }
 
 /** Everything that is known before a job runs. With `problems` or `broken` it must not run; what is left out could not be read. */
@@ -80,7 +82,9 @@ export async function prepare(request: Request, startedAt: Date, redactor: Secre
   }
   const configured = await configure({ job, name, env, file: command.config ?? "ops.config.ts", live, settings })
   const today = now < startedAt ? now : startedAt // a time that was typed must not make the ledger older than it is
-  const ledger = await settings.attempt(() => openRunLedger({ ...live, env, log: request.log, now: today }))
+  const ledger = await settings.attempt(() =>
+    openRunLedger({ ...live, env, log: request.log, now: today, ending: request.signal }),
+  )
   const incidents = await settings.attempt(() => openIncidents(request, origin, redactor))
 
   const problems = [...new Set([...usage.problems, ...settings.problems])]

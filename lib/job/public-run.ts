@@ -19,11 +19,11 @@ export function hidesDetails({ origin, problems }: Prepared, { kind }: Verdict):
 
 /**
  * What everyone may read of a run: which subjects it looked at and how they are. What was seen, such as names of tables, numbers and
- * the server's own words, is left out.
+ * the server's own words, is left out, and so is the runbook, which names the class of a failure.
  */
 export function publicRun(run: Run): Run {
-  const findings = run.findings.map(({ subject, outcome, runbook }) => {
-    return { subject, outcome, detail: outcome === "ok" ? "as it should be" : notShown, ...(runbook && { runbook }) }
+  const findings = run.findings.map(({ subject, outcome }) => {
+    return { subject, outcome, detail: outcome === "ok" ? "as it should be" : notShown }
   })
   return { ...run, summary: `${run.outcome}: ${notShown}: ${whereThen}`, findings }
 }
@@ -39,9 +39,11 @@ export function recordsOf({
 /** Fields of records that say which and how it ended, and nothing of what is in it. */
 const publicFields = ["type", "set", "snapshotAt", "manifestSha256", "testedAt", "verdict", "run"]
 
-/** The same rows where everyone can read the ledger: outcomes and times, no versions, figures or causes. */
+/** The same rows where everyone can read the ledger: outcomes and times, and nothing of why. */
 export function publicRecords(result: Pick<JobResult, "observations" | "records">): LedgerRecord[] {
-  const observations = result.observations?.map(({ version, numbers, cause, ...rest }) => rest)
+  const observations = result.observations?.map(
+    ({ version, numbers, class: _class, status, tries, cause, ...outcomeAndTimes }) => outcomeAndTimes,
+  )
   const records = result.records?.map((record) => ({
     ...record,
     row: Object.fromEntries(Object.entries(record.row).filter(([field]) => publicFields.includes(field))),

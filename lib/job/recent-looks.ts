@@ -12,7 +12,8 @@ const daysBack = 2
 
 /**
  * What the latest runs saw of each subject, oldest first, two days back: services from their observations, everything else that
- * `job` reports from its run lines, in which a subject that is not named was as it should be.
+ * `job` reports from its run lines, in which a subject that is not named was as it should be. Of a service without observations nothing
+ * is known: it may be new.
  */
 export async function readRecentLooks(
   ledger: Pick<Ledger, "read" | "streams">,
@@ -26,7 +27,8 @@ export async function readRecentLooks(
   for (const { service, by, at, outcome, inMaintenance } of await readObservations(ledger, from, now)) {
     if (by === "health") add(`service/${service}`, { at, outcome, ...(inMaintenance && { inMaintenance }) })
   }
-  const others = subjects.filter((subject) => !looks.has(subject))
+  const isService = (subject: string) => job === "health" && /^service\/[^/]+$/.test(subject)
+  const others = subjects.filter((subject) => !looks.has(subject) && !isService(subject))
   for (const { at, findings } of await pastFindings(ledger, job, from, now)) {
     for (const subject of others) {
       const found = findings.find((finding) => finding.subject === subject)

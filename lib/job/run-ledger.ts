@@ -16,13 +16,15 @@ export type RunLedgerInput = {
   redactor: SecretSink
   /** What today is for the roll-up. */
   now: Date
+  /** Fires when the run must end. */
+  ending: AbortSignal
 }
 
 /**
  * The ledger at `LEDGER`; else, in Actions, the branch `ops-data` of this repository, and elsewhere a directory of the checkout. The
  * token is shown to the host of this repository alone. Throws `ConfigError`.
  */
-export function openRunLedger({ env, root, inActions, log, redactor, now }: RunLedgerInput): Ledger {
+export function openRunLedger({ env, root, inActions, log, redactor, now, ending }: RunLedgerInput): Ledger {
   const server = env.GITHUB_SERVER_URL?.trim() || "https://github.com"
   const token = env.GITHUB_TOKEN?.trim()
   if (token) for (const secret of [token, basicCredentials(token)]) redactor.add(secret)
@@ -32,5 +34,5 @@ export function openRunLedger({ env, root, inActions, log, redactor, now }: RunL
   const directory = pathToFileURL(join(root, ".ops", "ledger")).href
   const url = given || (inActions ? branch : directory)
   const isOurHost = URL.parse(url.replace(/^git\+/, ""))?.origin === URL.parse(server)?.origin
-  return openLedger(url, { log, now, ...(token && isOurHost && { token }) })
+  return openLedger(url, { log, now, ending, ...(token && isOurHost && { token }) })
 }

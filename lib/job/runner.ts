@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto"
 import type { Writable } from "node:stream"
 import { errorText } from "../core/error-text.ts"
+import type { Log } from "../core/log.ts"
 import type { ActionsOutput } from "../github/actions-output.ts"
 import { startTimer } from "../system/clock.ts"
 import { runProgram } from "../system/program.ts"
 import { createRedactor } from "../system/redact.ts"
 import { renderClosing } from "./closing.ts"
-import { createCurfew } from "./curfew.ts"
+import { bounded, type Curfew, createCurfew } from "./curfew.ts"
 import { createHeartbeat } from "./heartbeat.ts"
 import type { Job } from "./job.ts"
 import { createLog, isVerbose, logFormat } from "./log.ts"
@@ -34,6 +35,7 @@ export type RunInput = {
 
 /** How long a run may go on once it was told to end, telling included. */
 const curfewMs = 4800
+const closeTimeoutMs = 10_000
 
 /**
  * Runs one job from its arguments to its exit code, and tells everyone who must know. Never rejects for what a job, its
@@ -51,7 +53,11 @@ export async function runJob(input: RunInput): Promise<{ run: Run; exitCode: Exi
   const log = createLog({ ...format, stream: stderr, redactor, clock })
   const curfew = createCurfew(input.signal ?? new AbortController().signal, curfewMs)
 
-  const prepared = await prepare({ ...subject, argv, env, root, actions, log }, startedAt, redactor)
+  const prepared = await prepare(
+    { ...subject, argv, env, root, actions, log, signal: curfew.signal },
+    startedAt,
+    redactor,
+  )
   const frame = await frameOf(prepared, root, traceId)
   const isPrivate = prepared.isUsageOnly && prepared.origin.trigger === "hand"
   const heartbeatUrl = prepared.dryRun || isPrivate ? undefined : prepared.alerts.heartbeatUrl
@@ -64,8 +70,8 @@ export async function runJob(input: RunInput): Promise<{ run: Run; exitCode: Exi
   const untold = redactor.value(runOf(frame, verdict, endedAt))
   const told = isPrivate ? {} : await tellAll({ prepared, verdict, env, actions, log, curfew, redactor }, untold)
   const run: Run = { ...untold, told, exitCode: exitCodeOf(verdict, told) }
-  await prepared.ledger?.close().catch((error: unknown) => log.warn(errorText(error)))
   await heartbeat.end(run.exitCode === 0 ? "success" : "fail", `exit code ${run.exitCode}`)
+  await closeLedger(prepared, log, curfew)
   const shown = hidesDetails(prepared, verdict) ? publicRun(run) : run
   const output = prepared.command.json || prepared.origin.isPublic ? undefined : verdict.output
   if (output !== undefined) stdout.write(redactor.text(output))
@@ -73,6 +79,12 @@ export async function runJob(input: RunInput): Promise<{ run: Run; exitCode: Exi
   const closing = output === undefined ? stdout : stderr
   closing.write(prepared.command.json ? `${JSON.stringify(shown)}\n` : renderClosing(shown))
   return { run, exitCode: run.exitCode }
+}
+
+/** What stays behind on this machine is no reason to keep the end of a run from those who wait for it. */
+async function closeLedger({ ledger }: Prepared, log: Log, curfew: Curfew): Promise<void> {
+  const bounds = { what: "closing the ledger", timeoutMs: closeTimeoutMs, curfew, reserveMs: 50 }
+  await bounded(async () => ledger?.close(), bounds).catch((error: unknown) => log.warn(errorText(error)))
 }
 
 type Frame = Omit<Run, "endedAt" | "outcome" | "exitCode" | "summary" | "findings" | "told">

@@ -20,9 +20,13 @@ export type IncidentContext = {
   /** What it means that the job failed, in its own words. */
   impact: string
   kind: Verdict["kind"]
+  /** It did all of its work, not a part that somebody asked for. */
+  isWhole: boolean
   /** What the job saw is about others: it may pass by itself, and a second look tells. */
   isObserver: boolean
   drill: boolean
+  /** What the job says of subjects beside its findings. */
+  aboutSubjects: Readonly<Record<string, About>>
   isPublic: boolean
   /** What earlier runs saw of these subjects. */
   readRecent(subjects: readonly string[]): Promise<Recent>
@@ -64,15 +68,14 @@ export function incidentTeller(context: IncidentContext): Teller {
  * The job itself is a subject, `job/<name>`, that is well when it did its work. What it found of its own work is certain; what an
  * observer saw of others only when it looked again and says so.
  */
-function findingsToTell(run: Run, { kind, isObserver }: IncidentContext): Finding[] {
+function findingsToTell(run: Run, { kind, isWhole, isObserver }: IncidentContext): Finding[] {
   if (kind === "slot done") return []
   const own = `job/${run.job}`
   const findings = run.findings.map((finding) =>
     isObserver && finding.subject !== own ? finding : { ...finding, isConfirmed: true },
   )
   const isKnown = findings.some(({ subject }) => subject === own)
-  const isWhole = kind === "ran" && run.options === undefined
-  if (isKnown || !isWhole) return findings
+  if (isKnown || kind !== "ran" || !isWhole) return findings
   return [...findings, { subject: own, outcome: "ok", detail: "it did its work", isConfirmed: true }]
 }
 
@@ -96,6 +99,7 @@ function aboutOf(finding: Finding, run: Run, context: IncidentContext, past: His
       slot: run.slot,
       ...(past && { lastGood: past.lastSuccess?.toISOString() ?? ("never" as const) }),
     }),
+    ...context.aboutSubjects[finding.subject],
   }
 }
 

@@ -59,12 +59,13 @@ function ledgerLine(run: Run, isObserver = false): Run {
   return { ...run, findings, summary: findings.length === 0 ? "all is as it should be" : summarizeFindings(findings) }
 }
 
-function incidentContext({ prepared, verdict, log, curfew }: Scene): IncidentContext {
+function incidentContext({ prepared, verdict, log, curfew, redactor }: Scene): IncidentContext {
   const { alerts, app, origin, ledger, job, name, now } = prepared
   return {
     ...{ memory: prepared.incidents, policy: prepared.policy, slackUrl: alerts.slackUrl, app, log },
     ...{ impact: impactOf(prepared), kind: verdict.kind, isObserver: job?.observer ?? false },
-    ...{ drill: verdict.drill ?? false, isPublic: origin.isPublic },
+    isWhole: verdict.isWhole ?? prepared.command.ownOptions.length === 0,
+    ...{ drill: verdict.drill ?? false, isPublic: origin.isPublic, aboutSubjects: redactor.value(verdict.about ?? {}) },
     readRecent: async (subjects) => (ledger ? readRecentLooks(ledger, name, subjects, now) : new Map()),
     readPast: () => readPast(prepared, log, curfew),
     runbookAddress: (name) => `${origin.filesUrl ? `${origin.filesUrl}/` : ""}docs/runbooks/${name}.md`,

@@ -27,23 +27,30 @@ const runLine = z.object({
 const dayMs = 24 * 3600 * 1000
 const forgottenAfterMs = { services: 7 * dayMs, jobs: 60 * dayMs }
 
-/** The dashboard after these records. What has not been seen for long (a service that was removed) is left out. */
+/**
+ * The dashboard after these records. What has not been seen for long (a service that was removed) is left out. What is later than
+ * `now`, by a time that was typed, is not shown and outlasts nothing.
+ */
 export function updateDashboard(
   { services, jobs }: Dashboard = { services: {}, jobs: {} },
   records: readonly LedgerRecord[],
+  now?: Date,
 ): Dashboard {
+  const latest = now ? now.getTime() + dayMs : Number.POSITIVE_INFINITY
   const next = { services: new Map(Object.entries(services)), jobs: new Map(Object.entries(jobs)) }
   for (const record of records) {
     const day = dayOfStream(record.stream)
     const observation = day && observationOf(record, day)
     if (observation?.by === "health") {
-      note(next.services, observation.service, { at: observation.at.toISOString(), outcome: observation.outcome })
+      const { at, service, outcome } = observation
+      note(next.services, service, { at: at.toISOString(), outcome }, latest)
     }
     const run = record.stream.startsWith("runs/") ? runLine.safeParse(record.row).data : undefined
-    if (run) note(next.jobs, run.job, { at: run.endedAt, outcome: run.outcome, ...(run.url && { url: run.url }) })
+    if (!run) continue
+    note(next.jobs, run.job, { at: run.endedAt, outcome: run.outcome, ...(run.url && { url: run.url }) }, latest)
   }
   const times = [...next.services.values(), ...next.jobs.values()].map(({ at }) => new Date(at).getTime())
-  const newest = Math.max(...times)
+  const newest = Math.max(...times.filter((time) => time <= latest))
   return {
     services: recent(next.services, newest - forgottenAfterMs.services),
     jobs: recent(next.jobs, newest - forgottenAfterMs.jobs),
@@ -56,9 +63,9 @@ function observationOf({ row, headers = [] }: LedgerRecord, day: Date) {
   return readRow(row)
 }
 
-function note<T extends { at: string }>(places: Map<string, T>, name: string, value: T): void {
-  const known = places.get(name)
-  if (!known || new Date(known.at) <= new Date(value.at)) places.set(name, value)
+function note<T extends { at: string }>(places: Map<string, T>, name: string, value: T, latest: number): void {
+  const [at, knownAt] = [Date.parse(value.at), Date.parse(places.get(name)?.at ?? "")]
+  if (at <= latest && !(knownAt > at && knownAt <= latest)) places.set(name, value)
 }
 
 function recent<T extends { at: string }>(places: Map<string, T>, since: number): Record<string, T> {

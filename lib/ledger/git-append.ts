@@ -60,7 +60,7 @@ async function addTo(place: Place, { records, now }: Addition): Promise<void> {
   await appendRows(place, records)
   await rollUpIfDue(place, now)
   const state = await readState(place)
-  const dashboard = updateDashboard(state.dashboard, records)
+  const dashboard = updateDashboard(state.dashboard, records, now)
   await writeState(place, { ...state, dashboard })
   await writeFile(join(place.root, "README.md"), renderDashboard(dashboard))
 }

@@ -23,7 +23,7 @@ export function openGit(dir: string, remote: string, token: string | undefined):
     ["fetch.unpackLimit", "1"],
     ["http.followRedirects", "false"],
     ["http.lowSpeedLimit", "1000"],
-    ["http.lowSpeedTime", "20"],
+    ["http.lowSpeedTime", "15"],
     ["protocol.allow", "never"],
     ...["https", "http", "file"].map((protocol): [string, string] => [`protocol.${protocol}.allow`, "always"]),
   ]

@@ -1,3 +1,4 @@
+import { startTimer } from "../system/clock.ts"
 import { removeTempDir } from "../system/temp.ts"
 import { parseGitAddress } from "./git-address.ts"
 import { appendByPush } from "./git-append.ts"
@@ -10,10 +11,16 @@ import { checkStream } from "./stream-name.ts"
 /** Six weeks of runs every half an hour, or a week of runs every five minutes. */
 const defaultLimits: HistoryLimits = { maxCommits: 2000, maxHistoryKiB: 256 * 1024 }
 
+/** A host that does not answer costs a minute each time: a run with bad news asks several questions before it may tell. */
+const refusalHoldsMs = 120_000
+
+/** How long fetching may take once the run must end: people are to be told in what is left of five seconds. */
+const lastFetchMs = 1000
+
 /**
  * A ledger on a branch of a git repository, made with the first record: each append is one commit and one push, and one that someone
  * else was faster than is done again on top of theirs. The newest commit is fetched once, with the first question, into a folder that
- * `close` removes.
+ * `close` removes; where that failed, reading fails in the same way for two minutes, and adding tries again.
  */
 export function gitLedger(url: string, options: LedgerOptions = {}, limits: HistoryLimits = defaultLimits): Ledger {
   const address = parseGitAddress(url)
@@ -23,6 +30,16 @@ export function gitLedger(url: string, options: LedgerOptions = {}, limits: Hist
   const opened = async (signal?: AbortSignal) => {
     clone ??= await openClone(address, { name, warn: (message) => options.log?.warn(message) }, options.token, signal)
     return clone
+  }
+  let refused: { error: unknown; ageMs: () => number } | undefined
+  const openedToRead = async () => {
+    if (!clone && refused && refused.ageMs() < refusalHoldsMs) throw refused.error
+    try {
+      return await opened(options.ending?.aborted ? AbortSignal.timeout(lastFetchMs) : options.ending)
+    } catch (error) {
+      refused = { error, ageMs: startTimer() }
+      throw error
+    }
   }
   const discard = async () => {
     const dir = clone?.place.root
@@ -43,8 +60,8 @@ export function gitLedger(url: string, options: LedgerOptions = {}, limits: Hist
         }
       })
     },
-    read: (stream) => inTurn(async () => readRows((await opened()).place, stream)),
-    streams: (folder) => inTurn(async () => listStreams((await opened()).place, folder)),
+    read: (stream) => inTurn(async () => readRows((await openedToRead()).place, stream)),
+    streams: (folder) => inTurn(async () => listStreams((await openedToRead()).place, folder)),
     close: () => inTurn(discard),
   }
 }

@@ -35,4 +35,6 @@ export type LedgerOptions = {
   token?: string
   /** Files of days that are past are compressed, tallied and thinned with the rows that are added. Left alone when absent. */
   now?: Date
+  /** Fires when the run must end: what is being fetched then is given up, and what is asked for later gets a second. */
+  ending?: AbortSignal
 }

@@ -12,13 +12,11 @@ export async function askProviders(
 ): Promise<{ troubles: ProviderTrouble[]; notes: string[] }> {
   const urls = new Set(looks.filter(isFailure).flatMap((look) => look.service.provider ?? []))
   const answers = await Promise.all(
-    [...urls].map((url) =>
-      watch.within(() => askProvider(providerName(url), url, { timeoutMs, signal: watch.signal })),
-    ),
+    [...urls].map((url) => askProvider(providerName(url), url, { timeoutMs, signal: watch.runSignal })),
   )
   return {
-    troubles: answers.flatMap((answer) => answer?.trouble ?? []),
-    notes: answers.flatMap((answer) => answer?.note ?? []),
+    troubles: answers.flatMap((answer) => answer.trouble ?? []),
+    notes: answers.flatMap((answer) => answer.note ?? []),
   }
 }
 

@@ -1,4 +1,5 @@
 import { createRedactor } from "../system/redact.ts"
+import { secretForms } from "../system/secret-forms.ts"
 
 const redactor = createRedactor()
 
@@ -20,6 +21,16 @@ function decoderFor(label: string): InstanceType<typeof TextDecoder> {
   } catch {
     return new TextDecoder() // a charset that nobody knows
   }
+}
+
+/**
+ * A body without what was sent to its server as a secret: servers quote it in their errors, and of words that are cut to a length no one
+ * would know the half of it again.
+ */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  const values = secrets.flatMap((secret) => [secret, secret.replace(/^[a-z]+ +/i, "")]) // `Bearer …`
+  const forms = new Set(values.flatMap(secretForms))
+  return [...forms].reduce((rest, form) => rest.replaceAll(form, "***"), text)
 }
 
 /**

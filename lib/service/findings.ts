@@ -3,6 +3,7 @@ import type { Observation } from "../core/observation.ts"
 import type { Outcome } from "../core/outcome.ts"
 import type { Severity } from "../core/severity.ts"
 import { formatCounted } from "../core/size.ts"
+import { severityOfExpiry } from "./expiry.ts"
 import type { Look } from "./look.ts"
 import type { ProviderTrouble } from "./provider-status.ts"
 import type { Round } from "./round.ts"
@@ -16,11 +17,12 @@ export function serviceFinding(look: Look): Finding {
   const { service, result, cause } = look
   const isBad = result.outcome === "fail" || result.outcome === "warn"
   const failureClass = result.failure?.class
+  const severity = severityOf(look)
   return {
     subject: `service/${service.name}`,
     outcome: result.outcome,
     detail: detailOf(look),
-    ...(service.severity && { severity: service.severity }),
+    ...(severity && { severity }),
     facts: factsOf(look),
     ...(failureClass && { class: failureClass }),
     ...(isBad && { runbook: service.runbook ?? (failureClass ? `service-${failureClass}` : "health") }),
@@ -28,6 +30,14 @@ export function serviceFinding(look: Look): Finding {
     ...(cause && { cause }),
     ...(look.maintenance && { inMaintenance: true }),
   }
+}
+
+/** What the service says itself, but for what runs out, which is worse on each rung of its ladder. */
+function severityOf({ service: { severity }, result: { failure, numbers } }: Look): Severity | undefined {
+  const daysLeft = numbers?.daysLeft
+  if (daysLeft === undefined || (failure?.class !== "certificate" && failure?.class !== "domain")) return severity
+  const onLadder = severityOfExpiry(daysLeft, severity ?? "P1")
+  return onLadder === "P1" ? severity : (onLadder ?? severity)
 }
 
 /** A service that could not be looked at, since the values behind its settings are not there. */

@@ -41,9 +41,7 @@ export async function passGate(services: readonly Service[], order: GateOrder): 
 }
 
 async function look(service: Service, watch: Watch, tries: number): Promise<Look> {
-  const at = watch.time()
-  const { isDefect, ...result } = await lookOnce(service, watch)
-  return { service, at, result, tries, isConfirmed: false, ...(isDefect && { isDefect }) }
+  return { service, ...(await lookOnce(service, watch)), tries, isConfirmed: false }
 }
 
 /**
@@ -70,12 +68,19 @@ function passes({ outcome, failure }: Look["result"], isLast: boolean): boolean 
   return isLast || failure?.class === "certificate" || failure?.class === "domain"
 }
 
-const shortest = 7
+/** Seven characters or more, and a letter among them: 2026.11.1 and 20261101 are no beginnings of other versions. */
+const commit = /^(?=.*[a-f])[0-9a-f]{7,64}$/
 
-/** The same, or one the beginning of the other with at least 7 characters, as of commits that are written short. */
+/** The same, with or without a `v` before it, or two commits of which one is written short. */
 export function isSameVersion(a: string, b: string): boolean {
-  const [short = "", long = ""] = [a, b].map((text) => text.trim().toLowerCase()).sort((x, y) => x.length - y.length)
-  return short === long || (short.length >= shortest && long.startsWith(short))
+  const plain = [a, b].map((text) =>
+    text
+      .trim()
+      .toLowerCase()
+      .replace(/^v(?=\d)/, ""),
+  )
+  const [short = "", long = ""] = plain.sort((x, y) => x.length - y.length)
+  return short === long || (commit.test(long) && /^[0-9a-f]{7,}$/.test(short) && long.startsWith(short))
 }
 
 /** The version with which each service was last seen to be as it should be, by service: newest first, without the one that was to come. */
@@ -104,7 +109,8 @@ export function gateFinding(
   if (problems.length === 0) {
     const degraded = looks.flatMap(({ service, result }) => (result.outcome === "warn" ? [service.name] : []))
     const but = degraded.length > 0 ? `, degraded: ${degraded.join(", ")}` : ""
-    return { subject, outcome: "ok", detail: `${what} is live after ${took}${but}`, facts }
+    const detail = `${what} is live after ${took}${but}`
+    return { subject, outcome: "ok", detail, facts, isConfirmed: true } // nobody looks a second time: it closes what was open
   }
   const before = [...good].map(([name, last]) => `${name} ${last.version} (${last.at.toISOString()})`).join(", ")
   const lastGood = before ? `last good version: ${before}` : "no earlier good version is in the ledger"

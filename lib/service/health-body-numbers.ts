@@ -5,18 +5,21 @@ const maxDepth = 8
 const maxVisited = 5000
 
 /**
- * The finite numbers of a JSON value by their dotted path, at most 50: those near the root first. Members of a list are named by
- * their `name`, or by their place.
+ * The finite numbers of a JSON value by their dotted path, at most 50 and those that are `wanted`: those near the root first. Members
+ * of a list are named by their `name`, or by their place.
  */
-export function numbersOf(root: unknown): Record<string, number> {
+export function numbersOf(root: unknown, wanted: readonly string[] = []): Record<string, number> {
+  const needed = new Set(wanted)
   const found = new Map<string, number>()
   let level: [string, unknown][] = [["", root]]
   let visited = 0
   for (let depth = 0; depth <= maxDepth && level.length > 0; depth++) {
     const next: [string, unknown][] = []
     for (const [path, value] of level) {
-      if (++visited > maxVisited || found.size >= maxNumbers) return Object.fromEntries(found)
-      if (typeof value === "number" && Number.isFinite(value) && !found.has(path) && path !== "") found.set(path, value)
+      if (++visited > maxVisited || (found.size >= maxNumbers && needed.size === 0)) return Object.fromEntries(found)
+      if (typeof value === "number" && Number.isFinite(value) && !found.has(path) && path !== "") {
+        if (needed.delete(path) || found.size < maxNumbers) found.set(path, value)
+      }
       if (typeof value === "object" && value !== null) next.push(...members(path, value))
     }
     level = next

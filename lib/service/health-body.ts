@@ -1,7 +1,7 @@
 import { isHtml, parseJson, printable } from "./body-text.ts"
 import { envelopes, isObject, type JsonObject, ownVerdict, reasonOf, worstComponent } from "./health-body-components.ts"
 import { numbersOf, versionOf } from "./health-body-numbers.ts"
-import { type Verdict, verdictOfWord } from "./health-body-words.ts"
+import { isWorseVerdict, type Verdict, verdictOfWord } from "./health-body-words.ts"
 
 /** What an answer says of the health of who gave it. */
 export type HealthBody = {
@@ -10,6 +10,8 @@ export type HealthBody = {
   member?: string
   /** The worst component, when the verdict is not good. */
   component?: string
+  /** How that component is: the whole may be degraded while a part of it fails. */
+  componentVerdict?: Verdict
   /** Why, in its own words, at most 120 printable characters. */
   words?: string
   /** The version or commit that it names. */
@@ -23,27 +25,34 @@ const maxWordChars = 40
 /**
  * Reads the usual formats: JSON with a status and components (Spring Actuator, application/health+json, ASP.NET, Terminus, Statuspage,
  * Elasticsearch and the like), plain words, the lists of Kubernetes, the green page of Rails. What the root says counts more than its
- * components. JSON that says nothing of health gives its numbers with the verdict `unknown`; any other text `undefined`.
+ * components. JSON that says nothing of health gives its numbers with the verdict `unknown`; any other text `undefined`. `wanted` are
+ * paths of numbers that are given in any case.
  */
-export function readHealthBody(text: string, contentType: string): HealthBody | undefined {
+export function readHealthBody(
+  text: string,
+  contentType: string,
+  wanted: readonly string[] = [],
+): HealthBody | undefined {
   const trimmed = text.trim()
   if (trimmed === "") return undefined
   if (isHtml(trimmed, contentType)) return readPage(trimmed)
   const json = /^[[{"]/.test(trimmed) ? parseJson(trimmed) : undefined
   if (typeof json?.value === "string") return readPlain(json.value)
-  if (Array.isArray(json?.value)) return readObject({ components: json.value }, json.value)
-  if (isObject(json?.value)) return readObject(json.value, json.value)
+  if (Array.isArray(json?.value)) return readObject({ components: json.value }, numbersOf(json.value, wanted))
+  if (isObject(json?.value)) return readObject(json.value, numbersOf(json.value, wanted))
   return json === undefined ? readPlain(trimmed) : undefined
 }
 
-function readObject(root: JsonObject, whole: unknown): HealthBody {
+function readObject(root: JsonObject, numbers: Record<string, number>): HealthBody {
   const version = versionOf(root)
-  const rest = { ...(version !== undefined && { version }), numbers: numbersOf(whole) }
+  const rest = { ...(version !== undefined && { version }), numbers }
   const refusal = databaseRefusal(root)
   if (refusal) return { ...refusal, ...rest }
   const own = ownVerdict(root)
   const worst = worstComponent(root)
   if (!own && !worst) return readWrapped(root, rest) ?? { verdict: "unknown", ...rest }
+  const inner = own && isOfRequest(root, own.key) ? readWrapped(root, rest) : undefined
+  if (own && inner && isWorseVerdict(inner.verdict, own.verdict)) return inner
   const verdict = own?.verdict ?? worst?.verdict ?? "unknown"
   const member = own && { member: own.key }
   if (verdict === "ok" || verdict === "unknown") return { verdict, ...member, ...rest }
@@ -52,10 +61,15 @@ function readObject(root: JsonObject, whole: unknown): HealthBody {
   return {
     verdict,
     ...member,
-    ...(isNamed && { component: printable(worst.component, 60) }),
+    ...(isNamed && { component: printable(worst.component, 60), componentVerdict: worst.verdict }),
     ...(words !== undefined && { words: printable(words) }),
     ...rest,
   }
+}
+
+/** `success` says that the question was answered, which is not yet how things are. */
+function isOfRequest(root: JsonObject, key: string): boolean {
+  return key === "success" || key === "ok" || String(root[key]).toLowerCase() === "success"
 }
 
 /** An envelope around the real answer. */
@@ -63,7 +77,7 @@ function readWrapped(root: JsonObject, rest: Pick<HealthBody, "version" | "numbe
   for (const key of envelopes) {
     const inner = root[key]
     if (!isObject(inner)) continue
-    const body = readObject(inner, inner)
+    const body = readObject(inner, {})
     if (body.verdict === "unknown" && body.version === undefined) continue
     return {
       ...body,

@@ -1,7 +1,14 @@
 import { once } from "node:events"
 import { type Readable, Transform, Writable } from "node:stream"
 import { pipeline } from "node:stream/promises"
-import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from "node:zlib"
+import {
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  createZstdDecompress,
+} from "node:zlib"
 
 /** `isCut`: there was more than may be read. */
 export type ReadBody = { bytes: Uint8Array; isCut: boolean }
@@ -13,6 +20,8 @@ export const unpackFailed = "the body cannot be unpacked"
 export const acceptedCodings = "gzip, deflate, br, zstd"
 
 const maxCodings = 3
+/** 8 MiB, more than which nobody may use over HTTP (RFC 9659). */
+const zstdWindowLog = 23
 const enough = new Error("enough was read")
 
 /**
@@ -88,7 +97,7 @@ const makers = new Map<string, () => Transform>([
   ["x-gzip", createGunzip],
   ["deflate", createInflate],
   ["br", createBrotliDecompress],
-  ["zstd", createZstdDecompress],
+  ["zstd", () => createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: zstdWindowLog } })],
 ])
 
 /** Some servers send `deflate` without the frame that the standard asks for; the first byte tells. */

@@ -8,9 +8,9 @@ import { type Exchange, exchange, type HttpAnswer, type HttpMessage, loadUndici 
 import { retryAfterMs } from "./http-gateway.ts"
 import { judgeAnswer } from "./http-judge.ts"
 import { follow, isFollowed } from "./http-redirect.ts"
-import { trustFor } from "./http-trust.ts"
 import type { HttpProbe } from "./service.ts"
 import { codeOf, timedOut } from "./socket-failure.ts"
+import { trustFor } from "./trust.ts"
 
 /**
  * Asks a service over HTTP and judges the answer, but for how fast it came and for numbers. Timings of several requests (redirects) are
@@ -19,10 +19,8 @@ import { codeOf, timedOut } from "./socket-failure.ts"
  */
 export async function checkHttp(probe: HttpProbe, around: Surroundings): Promise<CheckResult> {
   around.signal.throwIfAborted()
-  const trust = await trustFor(probe.caFile).catch((error: unknown) => errorText(error))
-  if (typeof trust === "string") {
-    return { outcome: "unknown", detail: `caFile cannot be read: ${trust}`, timings: { totalMs: 0 } }
-  }
+  const trust = await trustFor(probe.caFile)
+  if (trust instanceof Error) return { outcome: "unknown", detail: trust.message, timings: { totalMs: 0 } }
   await loadUndici() // what that takes is not the service's time
   const elapsed = startTimer()
   const limit = withDeadline(around)

@@ -1,7 +1,7 @@
 import type { Outcome } from "../core/outcome.ts"
 import { formatBytes } from "../core/size.ts"
 import { failedHeaderAssertion, failedJsonAssertion, isAssertedAbout } from "./assertions.ts"
-import { decodeBody, isHtml, parseJson, printableValue } from "./body-text.ts"
+import { decodeBody, isHtml, parseJson, printableValue, withoutSecrets } from "./body-text.ts"
 import type { CheckResult, FailureClass } from "./check.ts"
 import { type HealthBody, readHealthBody } from "./health-body.ts"
 import type { HttpAnswer } from "./http-exchange.ts"
@@ -29,8 +29,8 @@ type Problem = { class: FailureClass; words: string }
  */
 export async function judgeAnswer(answer: HttpAnswer, probe: HttpProbe, path: string): Promise<Judgement> {
   const contentType = answer.headers["content-type"] ?? ""
-  const text = decodeBody(answer.bytes, contentType)
-  const health = answer.isCut ? undefined : readHealthBody(text, contentType)
+  const text = withoutSecrets(decodeBody(answer.bytes, contentType), probe.secrets ?? [])
+  const health = answer.isCut ? undefined : readHealthBody(text, contentType, probe.limits)
   const isAccepted = probe.expect.status?.includes(answer.status) ?? isSuccess(answer.status)
   const judgement = await judgeSeen({ answer, probe, path, text, contentType, health, isAccepted })
   return {
@@ -145,7 +145,8 @@ function failedText(body: string, { text, noText }: HttpProbe["expect"]): string
 }
 
 function tellHealth(health: HealthBody | undefined): string {
-  const state = health?.verdict === "degraded" ? "degraded" : "failing"
+  const verdict = health?.component === undefined ? health?.verdict : health.componentVerdict
+  const state = verdict === "degraded" ? "degraded" : "failing"
   return `it says that ${health?.component ?? "it"} is ${state}${health?.words ? ` (${health.words})` : ""}`
 }
 

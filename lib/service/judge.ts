@@ -6,9 +6,9 @@ import type { Service } from "./service.ts"
 /** A first byte later than this was a cold start, where the service says nothing of what is slow. */
 const coldMs = 3000
 
-/** How long one look may take, in milliseconds: a service that sleeps gets the time to wake up. */
-export function timeoutFor(service: Pick<Service, "timeoutMs" | "coldStartMs">): number {
-  return Math.max(service.timeoutMs, service.coldStartMs ?? 0)
+/** How long one look may take, in milliseconds: a service that sleeps gets what is left of the time to wake up, `sinceMs` after the first. */
+export function timeoutFor(service: Pick<Service, "timeoutMs" | "coldStartMs">, sinceMs = 0): number {
+  return Math.max(service.timeoutMs, (service.coldStartMs ?? 0) - sinceMs)
 }
 
 type Remark = { outcome: Outcome; class: FailureClass; text: string }

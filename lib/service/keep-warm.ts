@@ -6,6 +6,7 @@ import { escapeCell } from "../core/markdown.ts"
 import type { Observation } from "../core/observation.ts"
 import type { Ledger } from "../ledger/ledger.ts"
 import { readObservations } from "../ledger/observations.ts"
+import { startTimer } from "../system/clock.ts"
 import { createLimit } from "./limit.ts"
 import { type PingAround, type PingResult, ping } from "./ping.ts"
 import { planWarmth, type WarmPlan } from "./warm-plan.ts"
@@ -24,11 +25,17 @@ export type Kept = {
   warmth: string
 }
 
-export type KeepOptions = PingAround & { dryRun: boolean; log: Log }
+export type KeepOptions = PingAround & {
+  dryRun: boolean
+  log: Log
+  /** For all pings together; 4 minutes unless told, so that the job has time left for health. */
+  roundMs?: number
+}
 
 const dayMs = 86_400_000
 const monthDays = 31
 const atOnce = 20
+const usualRoundMs = 240_000
 
 /** What earlier runs saw, as far back as planning and judging need; `undefined`, with a warning, when it cannot be read. */
 export async function readWarmHistory(
@@ -53,9 +60,11 @@ export async function keepWarm(
   options: KeepOptions,
 ): Promise<Kept[]> {
   const limited = createLimit(atOnce)
+  const elapsedMs = startTimer()
+  const leftMs = () => (options.roundMs ?? usualRoundMs) - elapsedMs()
   const known = history && Map.groupBy(history, ({ service }) => service)
   return Promise.all(
-    targets.map((target) => limited(() => keepOne(target, known && (known.get(target.name) ?? []), options))),
+    targets.map((target) => limited(() => keepOne(target, known && (known.get(target.name) ?? []), options, leftMs))),
   )
 }
 
@@ -63,17 +72,26 @@ async function keepOne(
   target: WarmTarget,
   history: readonly Observation[] | undefined,
   options: KeepOptions,
+  leftMs: () => number,
 ): Promise<Kept> {
   const { now, dryRun, log } = options
   const plan = planWarmth(target, history ?? [], now)
   log.info(`${target.name}: ${plan.act}: ${plan.reason}`)
-  const result = plan.act === "ping" && !dryRun ? await ping(target, options) : undefined
+  const result = plan.act === "ping" && !dryRun ? await pingWithin(leftMs(), target, options) : undefined
   const { warmth, finding } = measure(target, history, plan, now)
   return {
     ...{ name: target.name, plan, warmth },
     findings: [pingFinding(target.name, plan, result, dryRun), finding],
-    ...(result && { result, observation: observationOf(target.name, plan, result, now) }),
+    ...(result && { result }),
+    ...(result && result.tries > 0 && { observation: observationOf(target.name, plan, result, now) }),
   }
+}
+
+/** Waking up is waited for as long as the run has time. */
+async function pingWithin(leftMs: number, target: WarmTarget, options: KeepOptions): Promise<PingResult> {
+  if (leftMs <= 0)
+    return { outcome: "unknown", detail: "not pinged: the time of the run was over", totalMs: 0, tries: 0 }
+  return ping({ ...target, wakeMs: Math.min(target.wakeMs, Math.ceil(leftMs)) }, options)
 }
 
 /** Measured over the last day, or the time after which the host sleeps where that is longer. It begins with the first ping that is known. */

@@ -1,3 +1,4 @@
+import type { SecureContext } from "node:tls"
 import { formatDuration } from "../core/duration.ts"
 import type { Outcome } from "../core/outcome.ts"
 import { sleep, startTimer } from "../system/clock.ts"
@@ -5,7 +6,7 @@ import { decodeBody, printable } from "./body-text.ts"
 import { explainBroken } from "./failure.ts"
 import { type Answer, recognizeGateway } from "./gateway-page.ts"
 import { exchange } from "./http-exchange.ts"
-import { trustFor } from "./http-trust.ts"
+import { trustFor } from "./trust.ts"
 import type { WarmTarget } from "./warmth.ts"
 
 /** What a ping came to. It counts when the app itself answered, or the table. */
@@ -30,7 +31,8 @@ export type PingAround = {
   pauseMs?: number
 }
 
-const maxTries = 12
+/** With the usual pause this is longer than waking up may ever take. */
+const maxTries = 150
 const defaultPauseMs = 5000
 const maxBytes = 1_048_576
 const maxRedirects = 5
@@ -47,12 +49,15 @@ export async function ping(target: WarmTarget, around: PingAround): Promise<Ping
  * longer than waking up may.
  */
 async function pingWeb(target: WarmTarget, { now, signal, pauseMs = defaultPauseMs }: PingAround): Promise<PingResult> {
+  const { probe } = target.service
+  const trust = await trustFor(probe.kind === "http" ? probe.caFile : undefined)
+  if (trust instanceof Error) return { outcome: "unknown", detail: trust.message, totalMs: 0, tries: 0 }
   const limitMs = Math.max(target.wakeMs, target.service.timeoutMs)
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(limitMs)])
   const elapsed = startTimer()
   for (let tries = 1; ; tries++) {
     const startedMs = elapsed()
-    const seen = await request(target, deadline)
+    const seen = await request(target, trust, deadline)
     signal.throwIfAborted()
     const totalMs = elapsed()
     const common = { totalMs, tries }
@@ -124,10 +129,9 @@ function unanswered(broken: Broken, host: string, limitMs: number | undefined, n
 }
 
 /** One request, redirects followed. The headers of the service, which may hold a key, stay with its own origin. */
-async function request({ url = "", service }: WarmTarget, deadline: AbortSignal) {
+async function request({ url = "", service }: WarmTarget, trust: SecureContext, deadline: AbortSignal) {
   const { probe } = service
   const own = probe.kind === "http" ? probe : undefined
-  const trust = await trustFor(own?.caFile)
   const isBodyWanted = (status: number) => !(status >= 300 && status <= 399)
   const first = new URL(url)
   let at = first

@@ -51,10 +51,16 @@ function readProbe(name: string, config: ServiceConfig, env: Environment): Probe
 function readHttpProbe(
   url: string,
   caFile: string | undefined,
-  { method, headers, body, redirects, maxBytes, expect }: ServiceConfig,
+  { method, headers, body, redirects, maxBytes, expect, numbers }: ServiceConfig,
   env: Environment,
 ): HttpProbe {
-  const value = (text: string | SecretRef) => (isSettingRef(text) ? env.secret(text) : text)
+  const secrets: string[] = []
+  const value = (text: string | SecretRef) => {
+    if (!isSettingRef(text)) return text
+    const secret = env.secret(text)
+    secrets.push(secret)
+    return secret
+  }
   return {
     kind: "http",
     url,
@@ -65,6 +71,8 @@ function readHttpProbe(
     maxBytes,
     caFile,
     expect: expect ?? { json: [], headers: [], format: "any" },
+    secrets,
+    limits: Object.keys(numbers),
   }
 }
 

@@ -7,7 +7,7 @@ import { explainRedisError } from "./redis-failure.ts"
 import type { RedisProbe } from "./service.ts"
 import { throwDefect, timedOut } from "./socket-failure.ts"
 import { describePlace } from "./socket-opened.ts"
-import { readTrusted } from "./socket-trust.ts"
+import { readTrusted } from "./trust.ts"
 
 const defaultPort = 6379
 const keySeconds = 60

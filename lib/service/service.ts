@@ -34,6 +34,10 @@ export type HttpProbe = {
   /** Absolute path of a PEM file. */
   caFile?: string
   expect: NonNullable<ServiceConfig["expect"]>
+  /** What of headers and body is secret: it may stand in no message, however the server quotes it. */
+  secrets?: readonly string[]
+  /** Paths of the numbers that have limits. */
+  limits?: readonly string[]
 }
 export type TcpProbe = { kind: "tcp"; host: string; port: number }
 export type DnsProbe = { kind: "dns" } & NonNullable<ServiceConfig["dns"]>

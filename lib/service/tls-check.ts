@@ -7,7 +7,7 @@ import { daysUntil, judgeExpiry, tellExpiry } from "./expiry.ts"
 import type { TlsProbe } from "./service.ts"
 import { codeOf, explainSocketError } from "./socket-failure.ts"
 import { describePlace, untilOpen } from "./socket-opened.ts"
-import { readTrusted } from "./socket-trust.ts"
+import { readTrusted } from "./trust.ts"
 
 const maxChain = 10
 

@@ -22,23 +22,38 @@ export function evenCron(everyMs: number): { minute: string; hour: string; text:
 }
 
 /**
- * A cron in UTC that comes in all active hours, summer and winter. Crons know no time zone here, so that it may also come an
- * hour beside them.
+ * Crons in UTC that come in all active hours, summer and winter: one, or several where hours over midnight make days of the week differ.
+ * Crons know no time zone here, so that they may also come an hour beside them.
  */
-export function utcCron(hours: WarmHours, everyMs: number, now: Date): string {
+export function utcCrons(hours: WarmHours, everyMs: number, now: Date): string[] {
   const { minute, hour } = evenCron(everyMs)
-  const active = new Set<number>()
-  const days = new Set<number>()
+  const step = hour === "*" ? 1 : hour === "0" ? 24 : Number(hour.slice(2))
+  const byDay = activeHours(hours, now)
+  const all = [...byDay.values()].flatMap((active) => [...active])
+  // Of steps of hours each day would begin anew: one cron for all.
+  const keyOf = (day: number) => (step > 1 ? "" : ascending(byDay.get(day) ?? []).join())
+  return [...Map.groupBy(ascending(byDay.keys()), keyOf).values()].map((days) => {
+    const active = new Set(step > 1 ? all : byDay.get(days[0] ?? 0))
+    const wanted = step === 1 && active.size === 24 ? "*" : everyNth(inClockOrder(active), step)
+    return `${minute} ${wanted} * * ${days.length === 7 ? "*" : ranges(days)}`
+  })
+}
+
+/** By day of the week, from 0 for Sunday, the hours in UTC that are active at any time of the year. */
+function activeHours(hours: WarmHours, now: Date): Map<number, Set<number>> {
+  const byDay = new Map<number, Set<number>>()
   const year = { from: now.getTime(), to: now.getTime() + 366 * 24 * hourMs }
   for (const { from, to } of warmWindows(hours, year)) {
     for (let at = Math.floor(from / hourMs) * hourMs; at < to; at += hourMs) {
-      active.add(new Date(at).getUTCHours())
-      days.add(new Date(at).getUTCDay())
+      const date = new Date(at)
+      byDay.set(date.getUTCDay(), (byDay.get(date.getUTCDay()) ?? new Set()).add(date.getUTCHours()))
     }
   }
-  const step = hour === "*" ? 1 : hour === "0" ? 24 : Number(hour.slice(2))
-  const wanted = step === 1 && active.size === 24 ? "*" : everyNth(inClockOrder(active), step)
-  return `${minute} ${wanted} * * ${days.size === 7 ? "*" : ranges([...days].sort((a, b) => a - b))}`
+  return byDay
+}
+
+function ascending(numbers: Iterable<number>): number[] {
+  return [...numbers].sort((a, b) => a - b)
 }
 
 /** Hours from the first after the longest pause on, so that hours over midnight begin in the evening. */

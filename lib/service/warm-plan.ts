@@ -68,10 +68,11 @@ function since(gapMs: number | undefined): string {
 }
 
 /** The budget in words: `budget 412.5 of 750 h left, 330.0 h needed until the month's end`. */
-export function budgetText({ hours, leftHours, neededHours, fittingHours }: WarmBudget): string {
+export function budgetText({ hours, leftHours, neededHours, lookedHours, fittingHours }: WarmBudget): string {
   const state = `budget ${leftHours.toFixed(1)} of ${hours} h left, ${neededHours.toFixed(1)} h needed until the month's end`
   if (fittingHours === undefined) return state
-  return `${state}: it would run out before, so only the first ${fittingHours.toFixed(1)} h of each day's active hours are kept warm`
+  const looked = lookedHours < 1 ? "" : `; the looks of health take ${lookedHours.toFixed(1)} h of it (interval)`
+  return `${state}: it would run out before, so only the first ${fittingHours.toFixed(1)} h of each day's active hours are kept warm${looked}`
 }
 
 /** A run looks at a service once by each of its jobs: the job that looked more often tells how many runs there were. */

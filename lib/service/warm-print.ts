@@ -1,7 +1,7 @@
 import type { OpsConfig } from "../config/schema.ts"
 import { ConfigError } from "../core/config-error.ts"
 import { pgCronDispatch, pgCronPings, type WarmPing } from "./pg-cron-text.ts"
-import { evenCron, utcCron } from "./warm-cron.ts"
+import { evenCron, utcCrons } from "./warm-cron.ts"
 import { describeHours } from "./warm-hours.ts"
 import { type WarmSettings, warmServices, warmSettings } from "./warmth.ts"
 
@@ -49,7 +49,7 @@ export function printWarmth(
           everyMs,
           pings.map(({ hours }) => hours),
         ),
-        notes: [minutesNote(everyMs)],
+        notes: [minutesNote(everyMs), branchNote],
       }
     }
     case "vercel":
@@ -61,6 +61,8 @@ export function printWarmth(
 
 const ownDatabase =
   "a database cannot be kept awake by itself: what pauses without requests is kept awake by the job, not by this"
+
+const branchNote = "it starts the branch main: where the default branch has another name, write that one behind 'ref'"
 
 const vercelNotes = [
   "Vercel's Hobby plan runs each cron once a day at most, and refuses to deploy one that comes more often: this needs Pro",
@@ -75,9 +77,9 @@ function minutesNote(everyMs: number): string {
 }
 
 function vercelJson(pings: readonly WarmPing[], now: Date): string {
-  const crons = pings.map(({ url, hours, everyMs }) => {
+  const crons = pings.flatMap(({ url, hours, everyMs }) => {
     const { pathname, search } = new URL(url)
-    return { path: `${pathname}${search}`, schedule: utcCron(hours, everyMs, now) }
+    return utcCrons(hours, everyMs, now).map((schedule) => ({ path: `${pathname}${search}`, schedule }))
   })
   return `${JSON.stringify({ crons }, null, 2)}\n`
 }
@@ -87,8 +89,10 @@ function curlLine({ name, url, hours, everyMs, wakeMs, marker }: WarmPing, now: 
   const seconds = Math.ceil(wakeMs / 1000)
   const request = `curl --fail --silent --show-error --location --max-time ${seconds} ${shellWord(url)}`
   const check = marker === undefined ? "--output /dev/null" : `| grep --quiet --fixed-strings -e ${shellWord(marker)}`
-  const when = `${describeHours(hours)}; as a cron in UTC: ${utcCron(hours, everyMs, now)}`
-  return `# ${name}: every ${evenCron(everyMs).text}, ${when}\n${request} ${check}\n`
+  const when = `${describeHours(hours)}; as a cron in UTC: ${utcCrons(hours, everyMs, now).join(" and ")}`
+  const line = `${request} ${check}`
+  const percent = line.includes("%") ? "; in a crontab write \\% for each %" : ""
+  return `# ${name}: every ${evenCron(everyMs).text}, ${when}${percent}\n${line}\n`
 }
 
 function shellWord(text: string): string {

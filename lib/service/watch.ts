@@ -11,6 +11,8 @@ export type Watch = {
   limited<T>(work: () => Promise<T>): Promise<T>
   /** Fires when the run or the time of the round ends. */
   signal: AbortSignal
+  /** Fires when the run ends: for short questions that must be asked also when the time of the round is over. */
+  runSignal: AbortSignal
   /** The time of the round is over. Throws the reason of the run's own signal when that fired. */
   isOver(): boolean
   /** What work comes to; `undefined` when the time of the round ended first. Rejects when the run ends. */
@@ -38,7 +40,7 @@ export function startWatch({ now, signal: runSignal, log, limit, deadlineMs }: W
     }
   }
   return {
-    ...{ log, signal, isOver, within },
+    ...{ log, signal, runSignal, isOver, within },
     limited: createLimit(limit),
     time: () => new Date(now.getTime() + Math.round(elapsedMs())),
     pause: async (ms) => (await within(() => sleep(Math.max(0, ms), signal).then(() => true))) ?? false,

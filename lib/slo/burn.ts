@@ -1,6 +1,6 @@
 import type { Finding } from "../core/finding.ts"
 import type { Observation } from "../core/observation.ts"
-import { availabilityOf } from "./availability.ts"
+import { type Availability, availabilityOf } from "./availability.ts"
 import { type Objective, unmeasurable } from "./objective.ts"
 
 const minuteMs = 60_000
@@ -21,43 +21,52 @@ export type BurnOrder = { service: string; objective: Objective; intervalMs: num
 
 /**
  * How fast the error budget burns: a finding `service/<name>/budget`, with the worst alarm, `ok` when there is none. Both windows of an
- * alarm must burn. A short window is never shorter than two intervals, and an alarm needs two failed intervals and half of the long window
- * seen: one failed look at a slow schedule is no trend. `undefined` when too little was seen, or the interval cannot measure the objective.
+ * alarm must burn. A short window is never shorter than two intervals, and an alarm needs two failed intervals and a look in half of the
+ * short windows that make up the long one: one failed look at a slow schedule is no trend, and looks that come every hour instead of
+ * every half tell of one all the same. `undefined` when too little was seen, or the interval cannot measure the objective.
  */
 export function judgeBurn(observations: readonly Observation[], order: BurnOrder): Finding | undefined {
   const { service, objective, intervalMs } = order
   if (unmeasurable(objective, intervalMs) !== undefined) return undefined
-  const subject = `service/${service}/budget`
-  const runbook = "error-budget"
-  let isSeen = false
-  for (const { factor, longMs, shortMs, outcome } of alarms) {
-    const long = windowOf(observations, Math.max(longMs, 2 * intervalMs), order)
-    const short = windowOf(observations, Math.max(shortMs, 2 * intervalMs), order)
-    const rates = [long, short].map(({ share = 1 }) => (1 - share) / (1 - objective.availability))
-    isSeen ||= long.coverage >= leastCoverage
-    const isBurning = rates.every((rate) => rate >= factor)
-    if (!isBurning || long.downIntervals < fewestFailures || long.coverage < leastCoverage) continue
-    const hours = Math.round(Math.max(longMs, 2 * intervalMs) / hourMs)
-    const share = Math.round((((rates[0] ?? 0) * longMs) / (objective.days * 24 * hourMs)) * 100)
-    const detail = `${round(rates[0] ?? 0)} times as fast as the objective of ${percent(objective.availability)} allows, over ${hours} h: about ${share} % of ${objective.days} days' error budget`
-    return {
-      subject,
-      outcome,
-      detail,
-      runbook,
-      class: "budget",
-      isConfirmed: true,
-      facts: { burnRate: round(rates[0] ?? 0), windowHours: hours },
-    }
+  const about = { subject: `service/${service}/budget`, runbook: "error-budget" }
+  const seen = alarms.map((alarm) => ({ alarm, burn: burnOf(observations, alarm, order) }))
+  const burning = seen.filter(({ alarm, burn }) => burn.rate >= alarm.factor && burn.downIntervals >= fewestFailures)
+  const worst = burning.find(({ burn }) => burn.isCovered)
+  if (worst) {
+    const { alarm, burn } = worst
+    const facts = { burnRate: round(burn.longRate), windowHours: Math.round(burn.longMs / hourMs) }
+    const { outcome } = alarm
+    return { ...about, outcome, detail: burnDetail(burn, objective), class: "budget", isConfirmed: true, facts }
   }
-  if (!isSeen) return undefined
-  return { subject, outcome: "ok", detail: "the error budget lasts at the rate of the last three days", runbook }
+  const longest = seen.findLast(({ burn }) => burn.isCovered)?.burn
+  if (burning.length > 0 || !longest) return undefined
+  const hours = Math.round(longest.longMs / hourMs)
+  return { ...about, outcome: "ok", detail: `the error budget lasts at the rate of the last ${hours} h` }
 }
 
-function windowOf(observations: readonly Observation[], lengthMs: number, { intervalMs, now }: BurnOrder) {
-  const window = { from: new Date(now.getTime() - lengthMs), to: new Date(now.getTime() + 1), intervalMs }
-  const { share, coverage, downMinutes } = availabilityOf(observations, window)
-  return { share, coverage, downIntervals: Math.round((downMinutes * minuteMs) / intervalMs) }
+type Burn = { longMs: number; longRate: number; rate: number; downIntervals: number; isCovered: boolean }
+
+/** How fast it burns in the long window, and in the slower of both. */
+function burnOf(observations: readonly Observation[], alarm: (typeof alarms)[number], order: BurnOrder): Burn {
+  const { objective, intervalMs, now } = order
+  const to = new Date(now.getTime() + 1)
+  const over = (lengthMs: number, stepMs: number) =>
+    availabilityOf(observations, { from: new Date(to.getTime() - lengthMs), to, intervalMs: stepMs })
+  const rateOf = ({ share = 1 }: Availability) => (1 - share) / (1 - objective.availability)
+  const shortMs = Math.max(alarm.shortMs, 2 * intervalMs)
+  const longMs = Math.max(alarm.longMs, shortMs)
+  const long = over(longMs, intervalMs)
+  const longRate = rateOf(long)
+  return {
+    ...{ longMs, longRate, rate: Math.min(longRate, rateOf(over(shortMs, intervalMs))) },
+    downIntervals: Math.round((long.downMinutes * minuteMs) / intervalMs),
+    isCovered: over(longMs, shortMs).coverage >= leastCoverage,
+  }
+}
+
+function burnDetail({ longMs, longRate }: Burn, { availability, days }: Objective): string {
+  const share = Math.round(((longRate * longMs) / (days * 24 * hourMs)) * 100)
+  return `${round(longRate)} times as fast as the objective of ${percent(availability)} allows, over ${Math.round(longMs / hourMs)} h: about ${share} % of ${days} days' error budget`
 }
 
 function round(rate: number): number {

@@ -1,4 +1,4 @@
-import { longestGapMs } from "../github/schedule.ts"
+import { usualGapMs } from "../github/schedule.ts"
 import { readWorkflow } from "../github/workflow-file.ts"
 
 const pulseFile = ".github/workflows/pulse.yml"
@@ -7,5 +7,5 @@ const halfHourMs = 30 * 60_000
 /** How often services are looked at when the schedule of the pulse is kept, in milliseconds; half an hour where it has none. */
 export async function pulseIntervalMs(now: Date): Promise<number> {
   const { crons } = await readWorkflow(pulseFile)
-  return longestGapMs(crons, now) ?? halfHourMs
+  return usualGapMs(crons, now) ?? halfHourMs
 }

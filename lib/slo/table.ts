@@ -26,7 +26,6 @@ export function renderTable(reports: readonly ServiceReport[]): string {
 function row(days: number, seen: Availability | undefined): string {
   if (!seen) return ""
   const all = seen.seen + seen.unknown + seen.missing + seen.maintenance
-  const part = (count: number) => (all === 0 ? "-" : `${Math.round((count / all) * 100)} %`)
   const { low, high } = seen.bounds
   const bounds = seen.seen === 0 ? "-" : `${formatShare(low)} - ${formatShare(high)}`
   const { latency } = seen
@@ -36,9 +35,17 @@ function row(days: number, seen: Availability | undefined): string {
   return [
     `  ${`${days === 1 ? "24 h" : `${days} d`}`.padEnd(9)}${formatShare(seen.share).padStart(12)}`,
     bounds.padStart(20),
-    ...[seen.seen, seen.unknown, seen.missing, seen.maintenance].map((count) => part(count).padStart(7)),
+    ...[seen.seen, seen.unknown, seen.missing, seen.maintenance].map((count) => formatPart(count, all).padStart(7)),
     ...times.map((text) => text.padStart(6)),
   ].join("  ")
+}
+
+/** A part of all in whole percents: nothing that is there is shown as none, and no part as all. */
+function formatPart(count: number, all: number): string {
+  if (all === 0) return "-"
+  const percent = (count / all) * 100
+  if (count > 0 && percent < 1) return "< 1 %"
+  return `${count < all ? Math.min(99, Math.round(percent)) : 100} %`
 }
 
 /** How the objective stands, in words. */

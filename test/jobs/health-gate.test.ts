@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import health from "../../jobs/health.ts"
+import { directoryMemory } from "../../lib/incident/directory-memory.ts"
 import type { Job } from "../../lib/job/job.ts"
 import { gateProblems, isSameVersion } from "../../lib/service/gate.ts"
-import { type Checkout, makeCheckout, type RunOptions } from "../support/checkout.ts"
-import { servicesOf } from "../support/services.ts"
+import { type Checkout, directoryUrl, makeCheckout, type RunOptions } from "../support/checkout.ts"
+import { keptLog, servicesOf } from "../support/services.ts"
 import { startWebServer, type WebServer } from "../support/web-server.ts"
 
-const [old, fresh] = ["0ld5ea1c0ffee00112233445566778899aabbcc0", "f2e5h0ad0ffee00112233445566778899aabbcc0"]
+const [old, fresh] = ["01d5ea1c0ffee00112233445566778899aabbcc0", "f2e5b0ad0ffee00112233445566778899aabbcc0"]
 
 let web: WebServer
 beforeEach(async () => {
@@ -25,11 +26,26 @@ function shop(): Promise<Checkout> {
   return makeCheckout(`app: { name: "Shop" }, canaries: ["${web.url}/ok"], services: { ${services} }`)
 }
 
+async function openIncidents({ dir }: Checkout): Promise<string[]> {
+  const memory = directoryMemory(directoryUrl(`${dir}/.ops/incidents`), keptLog())
+  const stored = await memory.list(new Date("2026-03-01T00:00:00Z"))
+  return stored.flatMap(({ incident }) => (incident.state === "closed" ? [] : incident.subject))
+}
+
 function gate(checkout: Checkout, argv: string[], options: RunOptions = {}) {
   return checkout.run(health as Job, { now: "2026-03-01T03:07:00Z", ...options, argv })
 }
 
 describe("a deploy gate", () => {
+  it("that failed once is told as recovered by the next deploy that is live", async () => {
+    await using checkout = await shop()
+    await gate(checkout, ["--expect-version", fresh])
+    expect(await openIncidents(checkout)).toEqual(["deploy/production"])
+    deployed(fresh)
+    const { exitCode } = await gate(checkout, ["--expect-version", fresh], { now: "2026-03-01T03:20:00Z" })
+    expect([exitCode, await openIncidents(checkout)]).toEqual([0, []])
+  })
+
   it("is red when the old version still answers, and names the last good one", async () => {
     await using checkout = await shop()
     await gate(checkout, [])
@@ -54,7 +70,7 @@ describe("a deploy gate", () => {
       now: "2026-03-01T04:00:00Z",
     })
     expect(exitCode).toBe(1)
-    expect(run.summary).toMatch(/api is fail: .*; last good version: api 0ld/)
+    expect(run.summary).toMatch(/api is fail: .*; last good version: api 01d/)
   })
 
   it("is red when nothing tells a version, or nothing was good before", async () => {
@@ -71,7 +87,7 @@ describe("a deploy gate", () => {
     setTimeout(() => deployed(fresh), 1500)
     const { run, exitCode } = await gate(checkout, ["--wait", "30s", "--expect-version", fresh.slice(0, 7)])
     expect(exitCode, run.summary).toBe(0)
-    expect(run.summary).toMatch(/^the deploy of f2e5h0a is live after /)
+    expect(run.summary).toMatch(/^the deploy of f2e5b0a is live after /)
     expect(run.findings).toMatchObject([
       { subject: "deploy/production", outcome: "ok" },
       { outcome: "ok" },
@@ -123,5 +139,12 @@ describe("what is in the way of a deploy", () => {
     expect(isSameVersion("1.2.3", "1.2.3")).toBe(true)
     expect(isSameVersion("1.2.3", "1.2.30")).toBe(false)
     expect(isSameVersion("", old)).toBe(false)
+  })
+
+  it("is no other version that only begins alike", () => {
+    expect(isSameVersion("2026.11.1", "2026.11.10")).toBe(false)
+    expect(isSameVersion("1.10.0-rc.1", "1.10.0-rc.12")).toBe(false)
+    expect(isSameVersion("20261101", "202611012")).toBe(false)
+    expect(isSameVersion("v1.2.3", "1.2.3")).toBe(true)
   })
 })

@@ -108,6 +108,24 @@ describe("health, when a secret is missing", () => {
   })
 })
 
+describe("health, when a service quotes what it was sent", () => {
+  it("repeats no part of a secret anywhere, though its words are cut in the middle of it", async () => {
+    const token = "tk-0123456789abcdefghijklmnopqrstuvwxyz-0123456789abcdefghijklmnopqrstuvwxyz-9"
+    const words = `the quite long beginning of an error that says which key was not known to us: ${token}`
+    web.setRoute("/quotes", { status: 503, body: { status: "fail", message: words } })
+    web.setRoute("/found", { body: { status: "ok", key: words } })
+    await using checkout =
+      await watching(`api: { url: "${web.url}/quotes", headers: { authorization: secret("API_AUTH") } },
+      app: { url: "${web.url}/found", headers: { "x-key": secret("API_KEY") },
+        expect: { json: [{ path: "$.key", is: "=", value: "none" }] } }`)
+    const env = { API_AUTH: `Bearer ${token}`, API_KEY: token }
+    const { run, stdout, stderr } = await health(checkout, ["--no-confirm"], { env })
+    expect(run.findings).toMatchObject([{ outcome: "fail" }, { outcome: "fail" }])
+    const written = await checkout.read(".ops/ledger/runs/2026/03/01.jsonl")
+    for (const text of [JSON.stringify(run), stdout, stderr, written]) expect(text).not.toContain("tk-0123")
+  })
+})
+
 describe("health with an interval", () => {
   it("leaves out what was looked at lately, unless it is asked for by name", async () => {
     await using checkout = await watching(

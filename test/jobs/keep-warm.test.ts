@@ -1,10 +1,15 @@
 import { describe, expect, it } from "vitest"
 import job from "../../jobs/keep-warm.ts"
+import { liveEnvironment } from "../../lib/config/environment.ts"
+import { opsConfigSchema } from "../../lib/config/schema.ts"
 import type { Job } from "../../lib/job/job.ts"
 import { directoryLedger } from "../../lib/ledger/directory.ts"
 import { readObservations } from "../../lib/ledger/observations.ts"
+import { keepWarm as pingAll } from "../../lib/service/keep-warm.ts"
+import { readWarmTargets } from "../../lib/service/warmth.ts"
 import { type Checkout, directoryUrl, makeCheckout } from "../support/checkout.ts"
 import { withDatabase } from "../support/postgres.ts"
+import { keptLog } from "../support/services.ts"
 import { startWebServer } from "../support/web-server.ts"
 
 const keepWarm = job as Job
@@ -39,6 +44,28 @@ describe("keep-warm, when what it pings is not there", () => {
       { outcome: "warn", class: "paused" },
       { outcome: "warn", class: "status" },
     ])
+  })
+
+  it("ends when its time is over, says what it did not ping, and leaves the rest of the job its time", async () => {
+    await using server = await startWebServer()
+    server.setRoute("/", () => undefined)
+    const ops = opsConfigSchema.parse({
+      app: { name: "Shop" },
+      services: Object.fromEntries(
+        Array.from({ length: 21 }, (_, at) => [
+          `s${at}`,
+          { url: `${server.url}/`, timeout: "0.1s", sleepy: { coldStartSeconds: 600 }, keepWarm: {} },
+        ]),
+      ),
+    })
+    const env = liveEnvironment({}, { root: "/", inActions: false, redactor: { add() {} } })
+    const targets = readWarmTargets(ops, env).flatMap((target) => ("value" in target ? target.value : []))
+    const { signal } = new AbortController()
+    const around = { now: new Date(first), signal, dryRun: false, log: keptLog(), roundMs: 300 }
+    const kept = await pingAll(targets, [], around)
+    expect(kept[0]?.findings[0]).toMatchObject({ outcome: "unknown", class: "timeout" })
+    expect(kept[20]?.findings[0]).toMatchObject({ detail: expect.stringMatching(/^not pinged: the time of the run/) })
+    expect(kept[20]).not.toHaveProperty("observation")
   })
 
   it("pings also when the ledger cannot be read, and says that it kept to no budget", async () => {

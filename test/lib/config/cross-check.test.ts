@@ -28,6 +28,10 @@ describe("how a service is reached", () => {
       { url: "https://alice:hunter22@example.com" },
       'url has user and password in it (not shown): use headers: { authorization: secret("API_AUTHORIZATION") }',
     ],
+    [
+      { url, keepWarm: { url: "https://alice:hunter22@example.com" } },
+      'keepWarm.url has user and password in it (not shown): use headers: { authorization: secret("API_AUTHORIZATION") }',
+    ],
   ])("of %j is refused", (service, problem) => {
     expect(problemsOf(service)).toEqual([problem])
   })

@@ -48,6 +48,22 @@ const writes = () =>
   server.requests.filter(({ method }) => method !== "GET").map(({ method, path }) => `${method} ${path}`)
 
 describe("GitHub as the memory of incidents", () => {
+  it("loses no incident and no comment to an answer that was none, and tries at most twice", async () => {
+    server.on("POST", /\/issues$/, "bad_gateway")
+    const stored = await open().open(incidentOf("service/web"), text)
+    server.on("POST", /\/comments$/, "bad_gateway")
+    await open().update(stored, stored.incident, text, "a postmortem")
+    expect([server.issues().length, server.comments(1).map(({ body }) => body.split("\n")[0])]).toEqual([
+      1,
+      ["a postmortem"],
+    ])
+    server.on("POST", /\/issues$/, "bad_gateway", "bad_gateway")
+    await expect(open().open(incidentOf("service/api"), text)).rejects.toThrow("502")
+    server.on("POST", /\/issues$/, "forbidden")
+    await expect(open().open(incidentOf("service/api"), text)).rejects.toThrow("403")
+    expect(server.issues()).toHaveLength(1)
+  })
+
   it("has one issue and one comment when the answers are lost", async () => {
     server.on("POST", /\/issues$/, "lost")
     const stored = await open().open(incidentOf("service/web"), text)
@@ -62,7 +78,8 @@ describe("GitHub as the memory of incidents", () => {
 
   it("says so when an issue or a comment was not made", async () => {
     const stored = await open().open(incidentOf("service/web"), text)
-    server.on("POST", /\/(issues|comments)$/, "reset", "unavailable")
+    server.on("POST", /\/issues$/, "reset", "reset")
+    server.on("POST", /\/comments$/, "unavailable", "unavailable")
 
     await expect(open().open(incidentOf("service/api"), text)).rejects.toThrow(
       "cannot open an issue in team/app: no answer",

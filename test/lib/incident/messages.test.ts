@@ -5,6 +5,7 @@ import { drillIncident } from "../../../lib/incident/drill.ts"
 import { type Incident, type MessageKind, messageKinds } from "../../../lib/incident/incident.ts"
 import { changeComment, incidentText } from "../../../lib/incident/issue-text.ts"
 import { type Notice, renderMessage } from "../../../lib/incident/messages.ts"
+import { say, unsay } from "../../../lib/incident/say.ts"
 import { sendSlack } from "../../../lib/notify/slack.ts"
 import { failureClasses } from "../../../lib/service/check.ts"
 import { startSlackServer } from "../../support/slack-server.ts"
@@ -43,6 +44,24 @@ describe("the message", () => {
     expect(one("recovered")).not.toContain("only now")
   })
 
+  it("does not say that nobody heard of it when only the answer to its opening was lost", () => {
+    const opened = {
+      id: "opened-1",
+      kind: "opened" as const,
+      at: "2026-03-01T03:18:00.000Z",
+      tries: 1,
+      channel: "slack",
+    }
+    for (const lost of [
+      { ...opened, state: "sending" as const },
+      { ...opened, state: "given up" as const, mayBeRepeat: true },
+    ]) {
+      const words = one("recovered", say(unsay(incidentOf({ ...closed, outbox: [lost] })), "recovered", scene.now))
+      expect(words).toContain("*Told*  perhaps only now: it is not known whether an earlier message arrived")
+      expect(words).not.toContain("nobody could be reached")
+    }
+  })
+
   it("of several openings is one, worst first, with the first action of each", () => {
     const others = ["web", "mail"].map((name) => {
       return {
@@ -51,7 +70,23 @@ describe("the message", () => {
     })
     const worst = { incident: incidentOf({ subject: "service/db", severity: "P0", class: "paused" }), url }
     expect(wordsOf({ kind: "opened", about: [...others, worst] })).toMatchSnapshot()
-    expect(wordsOf({ kind: "recovered", about: others })).toMatchSnapshot()
+    const told = others.map(({ incident }) => ({ incident: { ...incident, toldAt: incident.openedAt } }))
+    expect(wordsOf({ kind: "recovered", about: told })).toMatchSnapshot()
+    expect(wordsOf({ kind: "recovered", about: others }).match(/\*Told\* {2}only now/g)).toHaveLength(2)
+  })
+
+  it("of many names each of them, and what is special about it, within what Slack takes", async () => {
+    await using slack = await startSlackServer()
+    const about = Array.from({ length: 40 }, (_, at) => {
+      const subject = `service/one-of-many-${at}-`
+      return { incident: incidentOf({ subject, key: `${subject}@2026`, detail: "x & y ".repeat(200), muted: [] }), url }
+    })
+    const notice = { about, at: scene.now, mayBeRepeat: true, notKept: "GitHub is away" }
+    await sendSlack(slack.url, renderMessage({ kind: "opened", ...notice }, scene))
+    const [sent] = slack.received.map((one) => JSON.stringify(one))
+    for (const { incident } of about) expect(sent).toContain(incident.subject)
+    expect(sent).toContain("may be a repeat: it is not known")
+    expect(sent).toContain("this message is all there is")
   })
 
   it("of a job that failed says what it means, what was last good, and which commit ran", () => {

@@ -128,6 +128,17 @@ describe("telling, when Slack does not work", () => {
       expect(slack.requests()).toBe(2)
     }))
 
+  it("does not say of an end that nobody heard of it, when the answer to the opening was lost", () =>
+    team(async ({ slack, heard, run }) => {
+      slack.next("reset")
+      await run("03:17", [down("api")])
+      slack.next("reset")
+      await run("03:47", [up("api")])
+      expect((await run("04:17", [up("api")])).told).toBe("done")
+      expect(heard().at(-1)).toContain("recovered after 1 h")
+      expect(heard().at(-1)).toContain("perhaps only now")
+    }))
+
   it("is another run's message for the minutes in which that may be sending it", () =>
     team(async ({ slack, heard, run, memory }) => {
       memory.next("update", "fails")
@@ -255,7 +266,8 @@ describe("telling", () => {
         memory.bodies(),
         memory.commentsOf("service/api"),
       ])
-      expect(everything).not.toMatch(/503|example\.com|customers/)
+      expect(everything).not.toMatch(/503|example\.com|customers|service-status/)
+      expect(heard()[0]).toContain("docs/runbooks/service-status.md")
       expect(memory.titles()).toEqual(["service/api: fail"])
     }))
 
@@ -342,6 +354,46 @@ describe("telling, with the incidents in a directory", () => {
         expect(heard()).toHaveLength(2)
       })
     }))
+
+  it("says once what two runs find at the same time, be it left by an earlier one or new to both", () =>
+    team(async ({ slack, heard, run }) => {
+      await withTempDir("incidents", async (dir) => {
+        const memory = directoryMemory(pathToFileURL(dir).href, silent)
+        const late = (other: () => Promise<unknown>) => {
+          let isFirst = true
+          const list = async (since: Date) => {
+            const found = await memory.list(since)
+            if (isFirst) {
+              isFirst = false
+              await other()
+            }
+            return found
+          }
+          return { memory: { ...memory, list } }
+        }
+        slack.next("invalid_token")
+        await run("03:17", [down("api")], { memory })
+        await run(
+          "03:22",
+          [],
+          late(() => run("03:23", [], { memory })),
+        )
+        expect(heard()).toHaveLength(1)
+
+        const web = down("web", { isConfirmed: false })
+        await run("03:25", [web], { memory })
+        await run(
+          "03:30",
+          [web],
+          late(() => run("03:31", [web], { memory })),
+        )
+        expect(heard()).toHaveLength(2)
+        expect((await memory.list(new Date(0))).map(({ incident }) => incident.key)).toEqual([
+          key,
+          "service/web@2026-03-01T03:25Z",
+        ])
+      })
+    }))
 })
 
 const silent = { debug() {}, info() {}, warn() {}, error() {}, progress: () => ({ at() {}, done() {} }) }
@@ -357,6 +409,29 @@ describe("a drill", () => {
       expect(memory.of("drill/2026-03-01")).toMatchObject({ state: "closed", ack: { by: "ann" } })
       expect(memory.commentsOf("drill/2026-03-01").at(-1)).toBe("The drill is over: answered by ann after 3 min.")
       expect(heard()).toHaveLength(2)
+    }))
+
+  it("that nobody answered rings once more when another one is asked for", () =>
+    team(async ({ memory, heard, run }) => {
+      await run("03:17", [], { drill: true })
+      expect((await run("03:47", [], { drill: true })).told).toBe("done")
+      expect([heard().length, memory.kept().length]).toEqual([2, 1])
+      expect(heard()[1]).toContain("DRILL")
+      await run("03:57", [], { drill: true, now: new Date("2026-03-02T04:00:00Z") })
+      expect(memory.kept().map(({ state }) => state)).toEqual(["closed", "firing"])
+      expect(heard()).toHaveLength(3)
+    }))
+
+  it("that can ring nobody is no success", () =>
+    team(async ({ run }) => {
+      const { told } = await run("03:17", [], { drill: true, send: undefined })
+      expect(told).toBe("failed (the drill rang nobody: set alerts.slack; it is in memory of the test alone)")
+    }))
+
+  it("says in public too that it is one", () =>
+    team(async ({ memory, run }) => {
+      await run("03:17", [], { drill: true, isPublic: true })
+      expect(memory.bodies()[0]).toContain("This is a drill: nothing is broken.")
     }))
 
   it("ends after a day in which nobody answered", () =>

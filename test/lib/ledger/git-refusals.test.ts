@@ -136,6 +136,21 @@ describe("a host that is asked over the network", () => {
     expect(await remote.show(stream)).toBe('{"n":1}')
   })
 
+  it("that is away is not asked the same again for each question of a run, and is when there are rows to add", async () => {
+    await using remote = await makeGitRemote()
+    let isAway = true
+    await using server = await serveGit(remote, { fault: () => (isAway ? { status: 503 } : undefined) })
+    await withLedger(server.url, async (ledger) => {
+      const first = await textOf(ledger.read(stream))
+      const asked = server.requests.length
+      expect(await textOf(ledger.streams("runs"))).toBe(first)
+      expect(server.requests.length).toBe(asked)
+      isAway = false
+      await ledger.append([{ stream, row: { n: 1 } }])
+      expect(await ledger.read(stream)).toEqual([{ n: 1 }])
+    })
+  })
+
   it("whose answer to a push is lost has each row once", async () => {
     await using remote = await makeGitRemote()
     await withLedger(remote.url, (ledger) => ledger.append([{ stream, row: { n: 1 } }]))

@@ -127,6 +127,21 @@ describe("a ledger on a branch", () => {
     expect(page).not.toMatch(/dns|v1-internal|pool|users/)
     expect(await remote.show("ledger.json")).not.toMatch(/dns|v1-internal|pool|users/)
   })
+
+  it("shows no time that was typed and is yet to come, and forgets nobody for it", async () => {
+    await using remote = await makeGitRemote()
+    const now = new Date("2026-11-20T03:00:00Z")
+    const look = (at: Date, service: string) =>
+      observationRecords([{ at, service, by: "health", outcome: "ok", latencyMs: 80 }])
+    for (const records of [look(now, "api"), look(new Date("2030-01-01T00:00:00Z"), "web"), look(now, "web")]) {
+      const ledger = gitLedger(remote.url, { now })
+      await ledger.append(records)
+      await ledger.close()
+    }
+    const page = await remote.show("README.md")
+    expect(page).toContain("| api | ok | 2026-11-20 03:00 |")
+    expect(page).toContain("| web | ok | 2026-11-20 03:00 |")
+  })
 })
 
 async function withGitLedger(

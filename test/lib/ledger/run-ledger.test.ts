@@ -1,7 +1,11 @@
+import { createServer, type Socket } from "node:net"
 import { expect, it } from "vitest"
 import type { Job } from "../../../lib/job/job.ts"
+import { startTimer } from "../../../lib/system/clock.ts"
 import { makeCheckout } from "../../support/checkout.ts"
 import { ledgerTempDirs, makeGitRemote, serveGit } from "../../support/git-remote.ts"
+import { startHeartbeatServer } from "../../support/heartbeat-server.ts"
+import { startSlackServer } from "../../support/slack-server.ts"
 
 const token = "ghs_0123456789abcdefghijABCDEFGHIJ"
 const actions = {
@@ -43,6 +47,23 @@ it("makes a run red that its branch did not take", async () => {
   expect(stderr).not.toContain(token)
 })
 
+it("whose host takes connections and says nothing does not keep people from hearing that the run was stopped", async () => {
+  await using host = await startMuteHost()
+  await using slack = await startSlackServer()
+  await using heartbeat = await startHeartbeatServer()
+  const alerts = `alerts: { slack: secret("SLACK_WEBHOOK_URL"), heartbeat: variable("HEARTBEAT_URL") }`
+  await using checkout = await makeCheckout(`app: { name: "Shop" }, ${alerts}`)
+  const stop = new AbortController()
+  setTimeout(() => stop.abort(new Error("received SIGTERM")), 1000)
+  const env = { ...actions, SLACK_WEBHOOK_URL: slack.url, HEARTBEAT_URL: heartbeat.url, GITHUB_TOKEN: token }
+  const elapsedMs = startTimer()
+  const { exitCode, run } = await checkout.run(look, { env: { ...env, LEDGER: host.url }, signal: stop.signal })
+  expect(elapsedMs()).toBeLessThan(1000 + 4900)
+  expect([exitCode, run.told.incidents]).toEqual([3, "done"])
+  expect(JSON.stringify(slack.received)).toContain("received SIGTERM")
+  expect(heartbeat.pings.at(-1)).toMatchObject({ body: "exit code 3" })
+})
+
 it("keeps what runs in Actions saw on a branch of their repository, where the next one finds it", async () => {
   await using remote = await makeGitRemote()
   await using server = await serveGit(remote, { token })
@@ -74,3 +95,18 @@ it("shows the token to the host of the repository alone", async () => {
   expect((await checkout.run(look, { env, now: at.toISOString() })).exitCode).toBe(0)
   expect(server.requests.map(({ authorization }) => authorization)).toEqual(server.requests.map(() => undefined))
 })
+
+async function startMuteHost(): Promise<AsyncDisposable & { url: string }> {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => void sockets.push(socket.on("error", () => undefined)))
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  const port = typeof address === "object" ? address?.port : undefined
+  return {
+    url: `git+http://127.0.0.1:${port}/shop.git#ops-data`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}

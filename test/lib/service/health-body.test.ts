@@ -152,6 +152,23 @@ describe("the verdict of the root", () => {
   })
 })
 
+describe("an envelope", () => {
+  it.each([
+    [{ success: true, data: { status: "unhealthy", message: "no database" } }, "failing", "no database"],
+    [{ status: "success", data: { status: "down" } }, "failing", undefined],
+    [{ ok: true, result: { checks: { redis: "error: refused" } } }, "failing", "refused"],
+    [{ success: true, data: { status: "degraded" } }, "degraded", undefined],
+  ])("that was handed over well says nothing of what is in it: %j", (body, verdict, words) => {
+    expect(json(body)).toMatchObject({ verdict, ...(words && { words }) })
+  })
+
+  it("that failed itself has failed, and one around good news is good", () => {
+    expect(json({ success: false, data: { status: "ok" } })).toMatchObject({ verdict: "failing" })
+    expect(json({ success: true, data: { status: "ok" } })).toMatchObject({ verdict: "ok" })
+    expect(json({ status: "ok", data: { order: { status: "failed" } } })).toMatchObject({ verdict: "ok" })
+  })
+})
+
 describe("an answer that says nothing of health", () => {
   it("gives its numbers and version", () => {
     expect(
@@ -182,6 +199,13 @@ it("tells at most 50 numbers, whatever the answer is, and never throws", () => {
   )
   expect(Object.keys(json(Array.from({ length: 500 }, (_, n) => n))?.numbers ?? {})).toHaveLength(50)
   expect(readHealthBody(`${"[".repeat(100_000)}1${"]".repeat(100_000)}`, "application/json")?.verdict).toBe("unknown")
+})
+
+it("gives a number that has a limit also where it comes after many others", () => {
+  const body = { list: Array.from({ length: 80 }, (_, n) => n), deep: { memory: { percent: 91 } } }
+  const { numbers } = readHealthBody(JSON.stringify(body), "application/json", ["deep.memory.percent"]) ?? {}
+  expect(numbers).toMatchObject({ "deep.memory.percent": 91 })
+  expect(Object.keys(numbers ?? {})).toHaveLength(51)
 })
 
 it("repeats no password and no query of an address, and cuts long words", () => {

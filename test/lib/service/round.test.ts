@@ -42,6 +42,13 @@ function failTimes(count: number, path: string): void {
   })
 }
 
+/** An address where connections are taken and nothing is ever said. */
+async function withSilence(): Promise<{ url: string } & AsyncDisposable> {
+  const server = await startWebServer()
+  server.setRoute("/", () => undefined)
+  return server
+}
+
 const asked = (path: string) => web.requests().filter((request) => request === `GET ${path}`).length
 
 describe("a runner whose own network is broken", () => {
@@ -68,6 +75,14 @@ describe("a runner whose own network is broken", () => {
     canary.setRoute("/", (_, response) => void response.end("x", () => void canary.close()))
     const round = await look(servicesOf({ gone: { url: nobody } }), { canaries: [canary.url, nobody] })
     expect(round.looks).toMatchObject([{ result: { outcome: "unknown" }, tries: 6, isConfirmed: false }])
+  })
+
+  it("is found out also when it swallowed all the time of the round", async () => {
+    await using silent = await withSilence()
+    const services = servicesOf({ api: { url: silent.url, timeout: "5 minutes" }, gone: { url: nobody } })
+    const round = await look(services, { canaries: [silent.url], pace: { deadlineMs: 200, canaryTimeoutMs: 200 } })
+    expect(findingsOf(round).map(({ outcome }) => outcome)).toEqual(["unknown", "unknown"])
+    expect(findingsOf(round)[1]?.detail).toMatch(/^the network of this runner is at fault/)
   })
 
   it("says nothing of what runs on the same machine", async () => {
@@ -151,6 +166,33 @@ describe("a service that fails", () => {
     ])
     expect(findingsOf(round)[0]).not.toHaveProperty("isConfirmed")
     expect(round.looks.map(observationOf)).toMatchObject([{ outcome: "fail", inMaintenance: true, tries: 3 }])
+  })
+})
+
+describe("a service that sleeps", () => {
+  const sleeping = (path: string, coldStartSeconds: number) =>
+    servicesOf({ api: { url: `${web.url}${path}`, timeout: "0.1s", sleepy: { coldStartSeconds } } })
+
+  it("is no outage while its host answers in its place until it woke up", async () => {
+    const elapsed = startTimer()
+    web.setRoute("/waking", (_, response) => void response.writeHead(elapsed() < 900 ? 502 : 200).end("x"))
+    const [finding] = findingsOf(await look(sleeping("/waking", 1)))
+    expect(finding).toMatchObject({ outcome: "ok", facts: { failedFirst: "status" } })
+  })
+
+  it("has the time to wake up once, so that one that hangs is confirmed in the same round", async () => {
+    web.setRoute("/hang", () => undefined)
+    const elapsed = startTimer()
+    const round = await look(sleeping("/hang", 1))
+    expect(elapsed()).toBeLessThan(2500) // six whole cold starts would be 6 s
+    expect(findingsOf(round)).toMatchObject([{ outcome: "fail", class: "timeout", isConfirmed: true }])
+  })
+
+  it("with a longer way to wake up than a run may take is left to the next runs", async () => {
+    const elapsed = startTimer()
+    const round = await look(sleeping("/down", 600))
+    expect(elapsed()).toBeLessThan(2500)
+    expect(round.looks).toMatchObject([{ result: { outcome: "fail" }, isConfirmed: false }])
   })
 })
 

@@ -37,6 +37,31 @@ describe("a ping that does not count", () => {
     expect(result.detail).toContain('"PrepPilot" is not in what it answered: the app itself did not')
   })
 
+  it("is one for which the certificates that are trusted cannot be read, and the others are pinged all the same", async () => {
+    const target = web("https://127.0.0.1:1/")
+    const { probe } = target.service
+    const broken = {
+      ...target,
+      service: { ...target.service, probe: { ...probe, caFile: "/nowhere/ca.pem" } as HttpProbe },
+    }
+    const result = await ping(broken, around)
+    expect(result).toMatchObject({ outcome: "unknown", detail: expect.stringContaining("caFile cannot be read") })
+  })
+
+  it("waits for a host that wakes the app up for as long as that may take", async () => {
+    await using server = await startWebServer()
+    let asked = 0
+    server.setRoute(
+      "/",
+      (_, response) => void response.writeHead(++asked > 20 ? 200 : 502).end(asked > 20 ? "app" : ""),
+    )
+    expect(await ping(web(server.url), { ...around, pauseMs: 5 })).toMatchObject({
+      outcome: "ok",
+      isCold: true,
+      tries: 21,
+    })
+  })
+
   it("ends with the run, with its reason", async () => {
     await using server = await startWebServer()
     server.setRoute("/", { delayMs: 60_000 })
@@ -185,7 +210,7 @@ describe("a ping that counts", () => {
     expect(result).toMatchObject({ outcome: "warn", status: 502 })
     expect(result.tries).toBeLessThanOrEqual(3)
     const always = await ping(web(server.url), { ...around, pauseMs: 1 })
-    expect(always.tries).toBe(12)
+    expect(always.tries).toBe(150)
   })
 
   it("follows redirects, and gives the headers of the service to its own origin alone", async () => {

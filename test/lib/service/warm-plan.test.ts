@@ -91,6 +91,19 @@ describe("keeping to a budget", () => {
     expect(budget?.usedHours).toBeCloseTo((5 + 20 + 15) / 60, 10)
   })
 
+  it("puts aside what the looks of health will take, so that the end of the month is as warm as its begin", () => {
+    const hours = { ...always, beginMinute: 7 * 60, lengthMinutes: 15 * 60 }
+    const month = liveThrough(settings({ budgetHours: 500, hours }), 15, 30)
+    expect(month.usedHours).toBeLessThanOrEqual(501) // health goes on looking when nothing is left
+    expect(month.usedHours).toBeGreaterThan(480)
+    expect(month.daysPinged).toBe(31)
+    const from = Date.parse("2026-02-28T00:00Z")
+    const looks = Array.from({ length: 72 }, (_, index) => pinged(from + index * 30 * minuteMs, { by: "health" }))
+    const alone = planWarmth(settings({ budgetHours: 200, hours }), looks, new Date("2026-03-01T12:00Z"))
+    expect(alone.act).toBe("skip")
+    expect(alone.reason).toMatch(/only the first 0\.0 h of .*; the looks of health take 366\.0 h of it \(interval\)$/)
+  })
+
   it("stops when the budget is used up", () => {
     const looks = Array.from({ length: 40 }, (_, index) =>
       pinged(Date.parse("2026-03-01T00:00Z") + index * 15 * minuteMs),
@@ -123,13 +136,15 @@ describe("keeping to a budget", () => {
 })
 
 /** A month of ticks, each of which pings where the plan says so. */
-function liveThrough(target: WarmSettings, tickMinutes: number): { usedHours: number; daysPinged: number } {
+function liveThrough(target: WarmSettings, tickMinutes: number, healthMinutes?: number) {
   const month = monthOf(Date.parse("2026-03-15T00:00Z"))
   const pings: Observation[] = []
-  for (let at = month.from; at < month.to; at += tickMinutes * minuteMs) {
+  for (let at = month.from - (healthMinutes ? dayMs : 0); at < month.to; at += tickMinutes * minuteMs) {
     if (planWarmth(target, pings, new Date(at)).act === "ping") pings.push(pinged(at))
+    if (healthMinutes && at % (healthMinutes * minuteMs) === 0) pings.push(pinged(at, { by: "health" }))
   }
   const awake = pings.map(({ at }) => ({ from: at.getTime(), to: at.getTime() + target.idleMs }))
-  const days = new Set(pings.map(({ at }) => Math.floor(at.getTime() / dayMs)))
+  const own = pings.filter(({ at, by }) => by === "keep-warm" && at.getTime() >= month.from)
+  const days = new Set(own.map(({ at }) => Math.floor(at.getTime() / dayMs)))
   return { usedHours: lengthMs(clip(awake, month)) / hourMs, daysPinged: days.size }
 }

@@ -205,10 +205,44 @@ describe("a burning budget", () => {
     ).not.toBe("fail")
   })
 
+  it("pages at the pace that GitHub keeps, a look every 65 minutes, and not for a failed look now and then", () => {
+    const slow = { ...order, intervalMs: 30 * minuteMs }
+    const outage = looks(4, 65, (index) => index < 4)
+    expect(judgeBurn(outage, slow)).toMatchObject({ outcome: "fail", facts: { windowHours: 6 } })
+    expect(judgeBurn(outage.slice(3), slow)).toMatchObject({ outcome: "ok" })
+    const flaky = looks(4, 65, (index) => index % 30 === 0)
+    expect(judgeBurn(flaky, slow)).toMatchObject({ outcome: "warn", facts: { windowHours: 72 } })
+  })
+
+  it("is not said to last where the outage was seen and little else", () => {
+    const slow = { ...order, intervalMs: 30 * minuteMs }
+    const looksOfADay = [look(0, "fail"), look(60, "fail"), look(1200, "ok")]
+    expect(judgeBurn(looksOfADay, slow)).toBeUndefined()
+    expect(judgeBurn([look(0, "ok")], slow)?.detail).toBe("the error budget lasts at the rate of the last 1 h")
+  })
+
+  it("counts the share that is spent over the window that it looked at", () => {
+    const rare = { ...order, intervalMs: 60 * minuteMs }
+    const two = looks(4, 60, (index) => index < 2)
+    // Two hours of the 7.2 that are allowed in 30 days.
+    expect(judgeBurn(two, rare)?.detail).toContain("over 2 h: about 28 % of 30 days' error budget")
+  })
+
   it("says nothing where little was seen or the objective cannot be measured", () => {
     expect(judgeBurn([look(0, "fail"), look(70, "fail")], order)).toBeUndefined()
     expect(judgeBurn(looks(4, 15), { ...order, objective: { availability: 0.9999, days: 30 } })).toBeUndefined()
   })
+})
+
+it("the table hides no look that is missing behind a rounded share", () => {
+  const rows = looks(90, 30, (index) => index === 7).filter((_, index) => index % 1000 !== 500)
+  const [report] = reportServices([{ name: "api", intervalMs: 30 * minuteMs }], [...rows, look(0, "unknown")], now)
+  const line =
+    report &&
+    renderTable([report])
+      .split("\n")
+      .find((text) => text.includes("90 d"))
+  expect(line).toMatch(/99 % +0 % +< 1 % +0 %/)
 })
 
 it("the table and the findings say what was seen, and hide nothing that was not", () => {

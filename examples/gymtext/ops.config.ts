@@ -1,0 +1,75 @@
+import { defineConfig, secret, variable } from "../../lib/config/define.ts"
+
+/** GymText, fitness coaching by SMS: Next.js on Vercel, Postgres, Twilio, Stripe and language models. */
+export default defineConfig({
+  app: { name: "GymText", environment: "production", timezone: "America/New_York" },
+
+  services: {
+    live: {
+      url: "https://gymtext.app/api/health",
+      expect: { format: "json" },
+      latency: { degradedMs: 2000, failMs: 5000 },
+      provider: "vercel",
+      severity: "P0",
+      objective: { availability: 0.999, days: 30 },
+    },
+    ready: {
+      url: "https://gymtext.app/api/readiness",
+      expect: { json: [{ path: "$.checks.database", is: "=", value: "ok" }] },
+      latency: { degradedMs: 2000, failMs: 5000 },
+      dependsOn: ["live", "db"],
+      objective: { availability: 0.999, days: 30 },
+    },
+    db: {
+      postgres: secret("DATABASE_URL"),
+      queries: { read: "select id from users limit 1" },
+      severity: "P0",
+      runbook: "restore-test",
+    },
+    sms: {
+      url: "https://api.twilio.com/2010-04-01/Accounts.json",
+      expect: { status: [200, 401] },
+      provider: "twilio",
+    },
+    payments: { url: "https://api.stripe.com/v1/charges", expect: { status: [200, 401] }, provider: "stripe" },
+    llm: {
+      url: "https://api.openai.com/v1/models",
+      headers: { authorization: secret("OPENAI_AUTHORIZATION") },
+      latency: { degradedMs: 10_000 },
+      timeout: "20 seconds",
+      provider: "openai",
+      severity: "P2",
+    },
+  },
+
+  databases: {
+    main: {
+      url: secret("DATABASE_URL"),
+      writeUrl: secret("DATABASE_WRITE_URL"),
+      backup: {
+        recipients: variable("BACKUP_RECIPIENTS"),
+        proof: "full",
+        keep: { daily: 30, weekly: 12, monthly: 12 },
+        rpoHours: 26,
+        rtoMinutes: 240,
+      },
+      assertions: [
+        {
+          name: "every message has a user",
+          sql: "select m.id from messages m left join users u on u.id = m.user_id where u.id is null",
+        },
+      ],
+      cleanup: [
+        { name: "error-logs", table: "error_logs", column: "created_at", olderThan: "30 days" },
+        { name: "application-logs", table: "application_logs", column: "created_at", olderThan: "14 days" },
+        { name: "metrics", table: "metrics", column: "created_at", olderThan: "365 days" },
+      ],
+    },
+  },
+
+  alerts: {
+    slack: secret("SLACK_WEBHOOK_URL"),
+    heartbeat: variable("HEARTBEAT_URL"),
+    severities: { "database/main/backup": "P1", "job/*": "P1" },
+  },
+})

@@ -1,0 +1,57 @@
+import { defineConfig, secret, variable } from "../../lib/config/define.ts"
+
+/** The meal planner, an autonomous nutrition control plane: its own server, PostgreSQL job tables, Prometheus, e-mail. */
+export default defineConfig({
+  app: { name: "Meal planner", environment: "production", timezone: "Europe/Berlin" },
+
+  services: {
+    api: {
+      url: "https://planner.example.com/health",
+      expect: { format: "json" },
+      numbers: {
+        "queue.depth": { warn: 10 },
+        "pool.percent": { warn: 80, fail: 90 },
+      },
+      latency: { degradedMs: 1000, failMs: 5000 },
+      dependsOn: ["db"],
+      maintenance: [{ cron: "0 3 * * 0", duration: "30 minutes", reason: "updates of the server" }],
+      objective: { availability: 0.995, days: 30 },
+    },
+    db: {
+      postgres: secret("DATABASE_URL"),
+      queries: {
+        read: "select id from scheduled_jobs limit 1",
+        heavy:
+          "select status, count(*) from job_executions where started_at > now() - interval '1 hour' group by status",
+        degradedMs: 100,
+        failMs: 5000,
+      },
+      severity: "P0",
+    },
+    prometheus: {
+      url: "https://prometheus.planner.example.com/-/healthy",
+      expect: { text: "Healthy" },
+      severity: "P2",
+    },
+    mail: { tcp: "mail.planner.example.com:587", severity: "P2" },
+  },
+
+  databases: {
+    main: {
+      url: secret("DATABASE_URL"),
+      backup: { recipients: variable("BACKUP_RECIPIENTS"), proof: "full", rpoHours: 26, rtoMinutes: 60 },
+      assertions: [
+        {
+          name: "every execution has its job",
+          sql: "select e.id from job_executions e left join scheduled_jobs j on j.id = e.job_id where j.id is null",
+        },
+      ],
+    },
+  },
+
+  alerts: {
+    slack: secret("SLACK_WEBHOOK_URL"),
+    heartbeat: variable("HEARTBEAT_URL"),
+    policy: { reminders: ["15 minutes", "30 minutes", "12 hours", "24 hours", "72 hours"] },
+  },
+})
