@@ -22,6 +22,7 @@ async function withWorld(fn: (world: World) => Promise<void>): Promise<void> {
   await using checkout = await makeCheckout(shop)
   github.setClock("2026-03-01T06:59:00Z")
   const access = { GITHUB_TOKEN: github.token, GITHUB_REPOSITORY: "team/app", GITHUB_API_URL: github.url }
+  let minutes = 0
   await fn({
     ...{ github, slack, checkout },
     tell: async (run, jobs = [], told = []) => {
@@ -31,7 +32,7 @@ async function withWorld(fn: (world: World) => Promise<void>): Promise<void> {
       const ledger = openLedger(`file://${checkout.dir}/.ops/ledger`)
       if (rows.length > 0) await ledger.append(rows.map((row) => ({ stream: "runs/2026/03/01.jsonl", row })))
       const env = { ...access, SLACK_URL: slack.url }
-      return checkout.run(alert as Job, { argv: ["--run", String(id)], env, now: "2026-03-01T07:00:00Z" })
+      return checkout.run(alert as Job, { argv: ["--run", String(id)], env, now: `2026-03-01T07:0${minutes++}:00Z` })
     },
   })
 }
