@@ -3,8 +3,10 @@ import type { Environment } from "../lib/config/environment.ts"
 import { duration } from "../lib/config/fields.ts"
 import type { OpsConfig } from "../lib/config/schema.ts"
 import { ConfigError } from "../lib/core/config-error.ts"
+import { formatDuration } from "../lib/core/duration.ts"
 import { errorText } from "../lib/core/error-text.ts"
 import type { Finding } from "../lib/core/finding.ts"
+import type { Log } from "../lib/core/log.ts"
 import type { Observation } from "../lib/core/observation.ts"
 import { type Context, defineJob, type JobResult } from "../lib/job/job.ts"
 import { readObservations } from "../lib/ledger/observations.ts"
@@ -23,7 +25,9 @@ import { readServices } from "../lib/service/read-services.ts"
 import { lookAround } from "../lib/service/round.ts"
 import type { Service } from "../lib/service/service.ts"
 import { burnWindowMs, judgeBudgets } from "../lib/slo/budgets.ts"
+import { unmeasurable } from "../lib/slo/objective.ts"
 import { pulseIntervalMs } from "../lib/slo/pulse-interval.ts"
+import type { WatchedService } from "../lib/slo/report.ts"
 
 const options = z.strictObject({
   service: z.array(z.string()).default([]).describe("look at this service only, whether its interval is over or not"),
@@ -97,11 +101,22 @@ async function burnedBudgets(
     const watched = services.map(({ name, objective, intervalMs = 0 }) => {
       return { name, objective, intervalMs: Math.max(scheduleMs, intervalMs) }
     })
+    for (const service of watched) warnUnmeasurable(service, log)
     return judgeBudgets(watched, [...past, ...seen], now)
   } catch (error) {
     log.warn(`cannot see how fast error budgets burn: ${errorText(error)}`)
     return []
   }
+}
+
+/** Said at every run as long as it is so: an objective that looks kept because it cannot be broken is a green lie. */
+function warnUnmeasurable({ name, objective, intervalMs }: WatchedService, log: Log): void {
+  const needed = objective && unmeasurable(objective, intervalMs)
+  if (needed === undefined) return
+  const minutes = Math.max(1, Math.floor(needed))
+  log.warn(
+    `services.${name}.objective cannot be measured at an interval of ${formatDuration(intervalMs)}: look every ${minutes} min or more often, or promise less`,
+  )
 }
 
 type Target = { name: string } & ({ value: Service[] } | { missing: string[] })
@@ -114,18 +129,21 @@ function targets(ops: OpsConfig, env: Environment): Target[] {
   }))
 }
 
-type GateContext = Context<{ deploy: string }, z.output<typeof options>>
+type GateContext = Context<{ deploy: string; canaries: string[] }, z.output<typeof options>>
 
 async function guardDeploy(services: Service[], context: GateContext): Promise<JobResult> {
   const { config, options, now, ledger, log, signal } = context
   const version = options.expectVersion
-  const gate = await passGate(services, { now, signal, log, waitMs: options.wait?.ms ?? 0, version })
+  const gate = await passGate(services, {
+    ...{ now, signal, log, waitMs: options.wait?.ms ?? 0, version },
+    canaries: config.canaries,
+  })
   const good = gate.problems.length === 0 ? new Map() : await readLastGood(ledger, services, version, now, log)
   const finding = gateFinding(gate, { subject: config.deploy, version, good })
   return {
     summary: finding.detail,
     findings: [finding, ...gate.looks.map(serviceFinding)],
     observations: gate.looks.map(observationOf),
-    isRed: finding.outcome === "fail",
+    isRed: finding.outcome !== "ok",
   }
 }

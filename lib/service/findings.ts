@@ -3,6 +3,7 @@ import type { Observation } from "../core/observation.ts"
 import type { Outcome } from "../core/outcome.ts"
 import type { Severity } from "../core/severity.ts"
 import { formatCounted } from "../core/size.ts"
+import type { PhaseTimings } from "./check.ts"
 import { severityOfExpiry } from "./expiry.ts"
 import type { Look } from "./look.ts"
 import type { ProviderTrouble } from "./provider-status.ts"
@@ -57,7 +58,7 @@ function factsOf({ result, tries, firstFailure }: Look): Record<string, string |
   const { status, version, isCold, failure } = result
   const latency = latencyMs(result)
   return {
-    ...(latency !== undefined && { latencyMs: latency, totalMs: Math.round(result.timings.totalMs) }),
+    ...(latency !== undefined && { latencyMs: latency, ...phasesOf(result.timings) }),
     ...(status !== undefined && { status }),
     ...(version !== undefined && { version }),
     ...(tries > 1 && { tries }),
@@ -65,7 +66,13 @@ function factsOf({ result, tries, firstFailure }: Look): Record<string, string |
     ...(isCold && { coldStart: "yes" }),
     ...(failure?.phase && { phase: failure.phase }),
     ...(failure?.component && { component: failure.component }),
+    ...result.numbers,
   }
+}
+
+/** What was measured of each phase, in whole milliseconds. */
+function phasesOf(timings: PhaseTimings): Record<string, number> {
+  return Object.fromEntries(Object.entries(timings).map(([phase, ms]) => [phase, Math.round(ms)]))
 }
 
 /** Until the first byte, or the end for what has no bytes; `undefined` of what was never asked. */
@@ -102,7 +109,7 @@ export function observationOf({ service, at, result, tries, cause, maintenance }
     by: "health",
     outcome: result.outcome,
     ...(result.failure && { class: result.failure.class }),
-    ...(latency !== undefined && { latencyMs: latency, totalMs: Math.round(result.timings.totalMs) }),
+    ...(latency !== undefined && { latencyMs: latency, ...phasesOf(result.timings) }),
     ...(result.status !== undefined && { status: result.status }),
     ...(tries > 1 && { tries }),
     ...(result.isCold && { isCold: true }),

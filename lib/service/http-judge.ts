@@ -3,6 +3,7 @@ import { formatBytes } from "../core/size.ts"
 import { failedHeaderAssertion, failedJsonAssertion, isAssertedAbout } from "./assertions.ts"
 import { decodeBody, isHtml, parseJson, printableValue, withoutSecrets } from "./body-text.ts"
 import type { CheckResult, FailureClass } from "./check.ts"
+import { recognizeGateway } from "./gateway-page.ts"
 import { type HealthBody, readHealthBody } from "./health-body.ts"
 import type { HttpAnswer } from "./http-exchange.ts"
 import { gatewayFailure, tellPause } from "./http-gateway.ts"
@@ -52,6 +53,8 @@ async function judgeSeen(seen: Seen): Promise<Judgement> {
     const gateway = gatewayFailure(answer, seen.text)
     if (gateway) return fail(gateway, said)
   }
+  const host = hostInTheWay(seen)
+  if (host) return fail({ class: host.class, words: `${host.name}: ${host.problem}` }, `${said}, but `)
   const isTold = isAccepted && !isSuccess(answer.status) ? true : await isVerdictAsserted(seen)
   const verdict = isTold ? "ok" : verdictOf(seen)
   const isOverruled = probe.expect.status === undefined && (isTold || verdict === "ok" || verdict === "degraded")
@@ -64,6 +67,13 @@ async function judgeSeen(seen: Seen): Promise<Judgement> {
     return { outcome: "warn", words: `${said}, but ${tellHealth(health)}`, failure }
   }
   return { outcome: "ok", words: isAccepted ? said : `${said}, and says that all is well` }
+}
+
+/** A host answers 2xx in the app's place while that wakes up, or to keep robots out; who asked for a text or a status judges by that. */
+function hostInTheWay({ answer, probe, text }: Seen) {
+  const isJudged = probe.expect.status !== undefined || probe.expect.text !== undefined || probe.expect.json.length > 0
+  if (isJudged || !isSuccess(answer.status)) return undefined
+  return recognizeGateway({ status: answer.status, headers: answer.headers, body: text })
 }
 
 function fail({ class: failureClass, words }: Problem, before: string, health?: HealthBody): Judgement {

@@ -10,7 +10,7 @@ import { startTimer } from "../system/clock.ts"
 import { createLimit } from "./limit.ts"
 import { type PingAround, type PingResult, ping } from "./ping.ts"
 import { planWarmth, type WarmPlan } from "./warm-plan.ts"
-import { judgeWarmth, renderWarmth, reportWarmth } from "./warm-report.ts"
+import { judgeWarmth, reportWarmth } from "./warm-report.ts"
 import type { WarmSettings, WarmTarget } from "./warmth.ts"
 
 /** What became of one service in one run. */
@@ -108,7 +108,8 @@ function measure(
   const first = history.find(({ service, by }) => service === target.name && by === "keep-warm")?.at ?? now
   const from = Math.max(first.getTime(), now.getTime() - Math.max(dayMs, target.idleMs))
   const report = reportWarmth(target, history, new Date(from), now)
-  return { warmth: renderWarmth(report), finding: judgeWarmth(target, report, plan.budget) }
+  const finding = judgeWarmth(target, report, plan.budget)
+  return { warmth: finding.detail, finding }
 }
 
 /** Of what was not pinged the last ping still holds: a pause heals nothing. */

@@ -62,6 +62,20 @@ describe("a deploy gate", () => {
     expect(run.summary).toMatch(new RegExp(`last good version: api ${old} \\(2026-03-01T03:07:00.000Z\\)$`))
   })
 
+  it("is red and wakes nobody when this side's own network is broken: nothing is known of the deploy", async () => {
+    const services = `api: { url: "http://127.0.0.1:1/health" }`
+    await using blind = await makeCheckout(
+      `app: { name: "Shop" }, canaries: ["http://127.0.0.1:1/"], services: { ${services} }`,
+    )
+    const { run, exitCode } = await gate(blind, ["--wait", "1s"])
+    expect(exitCode).toBe(1)
+    expect(run.findings).toMatchObject([
+      { subject: "deploy/production", outcome: "unknown", detail: expect.stringContaining("network of this runner") },
+      { subject: "service/api", outcome: "unknown" },
+    ])
+    expect(await openIncidents(blind)).toEqual([])
+  })
+
   it("is red when what was deployed does not work, though it tells the right version", async () => {
     await using checkout = await shop()
     await gate(checkout, [])

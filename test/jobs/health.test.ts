@@ -41,6 +41,26 @@ describe("health, when a service is down", () => {
     expect(stdout).toMatch(/^fail {5}service\/api {2}.*\nfail {5}service\/db {3}.*\nok {7}service\/web {2}/)
   })
 
+  it("tells how long each part took, and the numbers of the answer", async () => {
+    web.setRoute("/numbers", { body: { status: "ok", memory: { percent: 41 } } })
+    await using checkout = await watching(`api: { url: "${web.url}/numbers" }`)
+    const { run } = await health(checkout, [])
+    const number = expect.any(Number)
+    expect(run.findings[0]?.facts).toMatchObject({
+      connectMs: number,
+      firstByteMs: number,
+      totalMs: number,
+      "memory.percent": 41,
+    })
+  })
+
+  it("warns of an objective that its interval cannot measure, and burns no budget of it", async () => {
+    await using checkout = await watching(`api: { url: "${web.url}/ok", objective: { availability: 0.9999, days: 1 } }`)
+    const { run, stderr } = await health(checkout, [])
+    expect(stderr).toMatch(/services\.api\.objective cannot be measured at an interval of 30 min: look every 1 min/)
+    expect(run.findings.map(({ subject }) => subject)).toEqual(["service/api"])
+  })
+
   it("does all the same in a dry run, and records nothing", async () => {
     await using checkout = await watching(`api: { url: "${web.url}/down" }`)
     const { run } = await health(checkout, ["--no-confirm", "--dry-run"])

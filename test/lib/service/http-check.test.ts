@@ -36,6 +36,14 @@ describe("a status that is not right", () => {
     expect(await answered({ body: page })).toMatchObject({ outcome: "ok" })
   })
 
+  it("is down too when the host answers 200 in the app's place, unless the app's own text is there", async () => {
+    const waking = { body: "<h1>Service waking up</h1>", headers: { "x-render-routing": "hibernate-wake" } }
+    const asleep = await answered(waking)
+    expect(asleep).toMatchObject({ outcome: "fail", status: 200, failure: { class: "status" } })
+    expect(asleep.detail).toContain("Render: its page says that the service is waking up")
+    expect(await answered(waking, { expect: { text: "waking" } })).toMatchObject({ outcome: "ok" })
+  })
+
   it("asks to wait in seconds or until a date, an hour at most", async () => {
     expect(await look(`${web.url}/busy`)).toMatchObject({ failure: { class: "status" }, retryAfterMs: 7000 })
     const now = new Date("2026-03-01T10:00:00Z")
