@@ -19,10 +19,14 @@ export async function readRecentLooks(
   ledger: Pick<Ledger, "read" | "streams">,
   job: string,
   subjects: readonly string[],
-  now: Date,
+  { now, wanted }: { now: Date /** How many looks of each subject at most. */; wanted: number },
 ): Promise<Recent> {
   const looks = new Map<string, Look[]>()
-  const add = (subject: string, look: Look) => void looks.set(subject, [...(looks.get(subject) ?? []), look])
+  const add = (subject: string, look: Look) => {
+    const earlier = looks.get(subject)
+    if (earlier) earlier.push(look)
+    else looks.set(subject, [look])
+  }
   const from = new Date(now.getTime() - daysBack * dayMs)
   for (const { service, by, at, outcome, inMaintenance } of await readObservations(ledger, from, now)) {
     if (by === "health") add(`service/${service}`, { at, outcome, ...(inMaintenance && { inMaintenance }) })
@@ -35,7 +39,7 @@ export async function readRecentLooks(
       add(subject, { at, outcome: found?.outcome ?? "ok", ...(found?.inMaintenance && { inMaintenance: true }) })
     }
   }
-  return looks
+  return new Map([...looks].map(([subject, rows]) => [subject, rows.slice(-wanted)]))
 }
 
 const pastLine = z.object({

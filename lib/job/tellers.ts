@@ -2,6 +2,7 @@ import { errorText } from "../core/error-text.ts"
 import { summarizeFindings } from "../core/finding.ts"
 import type { Log } from "../core/log.ts"
 import type { ActionsOutput } from "../github/actions-output.ts"
+import { looksWanted } from "../incident/policy.ts"
 import type { Redactor } from "../system/redact.ts"
 import { bounded, type Curfew } from "./curfew.ts"
 import type { Variables } from "./origin.ts"
@@ -66,7 +67,8 @@ function incidentContext({ prepared, verdict, log, curfew, redactor }: Scene): I
     ...{ impact: impactOf(prepared), kind: verdict.kind, isObserver: job?.observer ?? false },
     isWhole: verdict.isWhole ?? prepared.command.ownOptions.length === 0,
     ...{ drill: verdict.drill ?? false, isPublic: origin.isPublic, aboutSubjects: redactor.value(verdict.about ?? {}) },
-    readRecent: async (subjects) => (ledger ? readRecentLooks(ledger, name, subjects, now) : new Map()),
+    readRecent: async (subjects) =>
+      ledger ? readRecentLooks(ledger, name, subjects, { now, wanted: looksWanted(prepared.policy) }) : new Map(),
     readPast: () => readPast(prepared, log, curfew),
     runbookAddress: (name) => `${origin.filesUrl ? `${origin.filesUrl}/` : ""}docs/runbooks/${name}.md`,
   }
