@@ -17,7 +17,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/long/**"],
     globalSetup: ["test/support/shared-servers.ts"],
-    maxWorkers: 2, // half of the time is waiting
+    maxWorkers: 3, // half of the time is waiting
     testTimeout: 60_000,
     hookTimeout: 120_000,
     server: { deps: { inline: [/@actions\//] } },
