@@ -1,9 +1,11 @@
 import { z } from "zod"
 import { defineJob, type JobResult } from "../lib/job/job.ts"
+import { judgeMinutes } from "../lib/service/actions-minutes.ts"
 import { chooseServices } from "../lib/service/choose.ts"
 import { keepWarm, readWarmHistory, renderKept, summarizeKept, unreadablePing } from "../lib/service/keep-warm.ts"
 import { type Printed, printKinds, printWarmth, warmOutlines } from "../lib/service/warm-print.ts"
 import { readWarmTargets } from "../lib/service/warmth.ts"
+import { pulseIntervalMs } from "../lib/slo/pulse-interval.ts"
 
 const options = z.strictObject({
   service: z.array(z.string()).default([]).describe("keep this service warm only"),
@@ -28,7 +30,11 @@ export default defineJob({
   impact: "what sleeps without requests falls asleep: the next visitor waits for a cold start",
   observer: true,
   options,
-  config: (ops, env) => ({ outlines: warmOutlines(ops), targets: readWarmTargets(ops, env) }),
+  config: (ops, env) => ({
+    outlines: warmOutlines(ops),
+    targets: readWarmTargets(ops, env),
+    actionsMinutes: ops.app.actionsMinutes,
+  }),
 
   async run({ config, options, now, dryRun, ledger, log, signal }) {
     const { outlines, targets } = config
@@ -47,9 +53,14 @@ export default defineJob({
     )
     const history = await readWarmHistory(ledger, ready, now, log)
     const kept = await keepWarm(ready, history, { now, signal, dryRun, log })
+    const { actionsMinutes: budget } = config
+    const minutes =
+      budget && history ? [judgeMinutes(history, { budget, scheduleMs: await pulseIntervalMs(now), now })] : []
     return {
-      summary: [summarizeKept(kept), ...unreadable.map(({ detail }) => detail)].filter(Boolean).join("; "),
-      findings: [...kept.flatMap(({ findings }) => findings), ...unreadable],
+      summary: [summarizeKept(kept), ...[...unreadable, ...minutes].map(({ detail }) => detail)]
+        .filter(Boolean)
+        .join("; "),
+      findings: [...kept.flatMap(({ findings }) => findings), ...unreadable, ...minutes],
       observations: kept.flatMap(({ observation }) => observation ?? []),
       page: renderKept(kept),
     }

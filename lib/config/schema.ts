@@ -26,6 +26,11 @@ const app = section({
   timezone: timeZone()
     .default("UTC")
     .describe("Time zone of the people who read reports. Schedules and data stay in UTC."),
+  actionsMinutes: whole(1, 1_000_000, "a number of minutes")
+    .optional()
+    .describe(
+      "Minutes of Actions a month that the pulse may bill (2,000 come with a private repository on the Free plan). People are told when its pace would exceed them.",
+    ),
 })
 
 const metric = section({
