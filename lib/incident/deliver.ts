@@ -2,7 +2,8 @@ import { errorText } from "../core/error-text.ts"
 import type { SlackMessage } from "../notify/slack-message.ts"
 import { isNotTaken } from "../notify/undelivered.ts"
 import type { Incident, IncidentMemory, IncidentText, StoredIncident } from "./incident.ts"
-import { type Notice, renderMessage, type Scene } from "./messages.ts"
+import type { Notice } from "./message-title.ts"
+import { renderMessage, type Scene } from "./messages.ts"
 import { type Due, type Ending, settle } from "./outbox.ts"
 
 /** An incident that is written down with its messages marked: these may now be sent. `shown` is what people read of it. */

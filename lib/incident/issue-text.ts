@@ -4,7 +4,7 @@ import { formatTime } from "../notify/message-lines.ts"
 import { firstActionFor, impactOf, reactions } from "./advice.ts"
 import { isDrill } from "./drill.ts"
 import type { Incident, IncidentText, MessageKind } from "./incident.ts"
-import { badForMs, clause } from "./messages.ts"
+import { badForMs, clause } from "./message-title.ts"
 
 export type TextSurroundings = {
   /** Everyone can read it: subject, outcome and times, nothing else. */

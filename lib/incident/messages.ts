@@ -4,22 +4,8 @@ import { context, header, type SlackMessage, section } from "../notify/slack-mes
 import { codeSpan, escapeSlack, slackLink, truncateSlack } from "../notify/slack-text.ts"
 import { firstActionFor, impactOf, reactions } from "./advice.ts"
 import type { Incident, MessageKind } from "./incident.ts"
+import { badForMs, clause, mostSevere, type Notice, type Told, titleOf } from "./message-title.ts"
 import { heardBefore } from "./say.ts"
-
-/** What is to be said, about one incident or about several. */
-export type Notice = {
-  kind: MessageKind
-  about: readonly Told[]
-  /** When it was to be said; long before `now` when Slack did not take it. */
-  at: Date
-  /** An earlier try may have arrived. */
-  mayBeRepeat: boolean
-  /** Why the incidents could not be kept, when this is all there is of them. */
-  notKept?: string
-}
-
-/** An incident and where a person reads it. */
-export type Told = { incident: Incident; url?: string }
 
 /** Who speaks, when and where. */
 export type Scene = {
@@ -37,13 +23,14 @@ const maxListChars = 9000
 const maxRestChars = 2000
 const lateMs = 15 * 60_000
 
-/** What people read of incidents. Pure. Every word that they read there is in this file; advice by class is in advice.ts. */
+/**
+ * What people read of incidents. Pure. Every word that they read there is in this file and in
+ * message-title.ts; advice by class is in advice.ts, what stands in the issue besides in issue-text.ts.
+ */
 export function renderMessage(notice: Notice, scene: Scene): SlackMessage {
-  const [first] = notice.about
-  if (!first) throw new Error(`a message of kind ${notice.kind} is about no incident: this is a defect`)
-  const isList = notice.about.length > 1
-  const title = isList ? listTitle(notice) : singleTitle(notice.kind, first.incident, scene.now)
-  const parts = isList ? listParts(notice, scene) : singleParts(notice.kind, first, scene)
+  const title = titleOf(notice, scene.now)
+  const [first, ...more] = notice.about
+  const parts = first && more.length === 0 ? singleParts(notice.kind, first, scene) : listParts(notice, scene)
   const worst = mostSevere(notice.about).incident
   const text = [
     `${title}, ${scene.app.name} (${scene.app.environment})`,
@@ -60,48 +47,6 @@ export function renderMessage(notice: Notice, scene: Scene): SlackMessage {
       ...remarks(notice, scene).map((remark) => context(escapeSlack(remark))),
     ],
   }
-}
-
-/** What is wrong with it, as a clause: `service/api is down`. */
-export function clause({ subject, outcome }: Pick<Incident, "subject" | "outcome">): string {
-  const [kind, name = subject] = subject.split("/")
-  if (kind === "drill") return `drill of ${name}, nothing is broken`
-  if (kind === "service") return `${subject} is ${outcome === "fail" ? "down" : "degraded"}`
-  if (kind === "job") return outcome === "fail" ? `${name} did not do its work` : `${name} ended with a warning`
-  return outcome === "fail" ? `${subject} failed` : `${subject} gives a warning`
-}
-
-/** How long it was, or is, bad. */
-export function badForMs({ detectedAt, closedAt }: Incident, now: Date): number {
-  return Math.max(0, (closedAt ? new Date(closedAt) : now).getTime() - new Date(detectedAt).getTime())
-}
-
-function singleTitle(kind: MessageKind, incident: Incident, now: Date): string {
-  const { severity, subject, resolved } = incident
-  const lasted = formatDuration(badForMs(incident, now))
-  if (kind === "drill") return "DRILL: nothing is broken, please answer"
-  if (kind === "recovered")
-    return resolved ? `closed by ${resolved.by} after ${lasted}: ${subject}` : `recovered after ${lasted}: ${subject}`
-  if (kind === "worse") return `${severity}, worse: ${clause(incident)}`
-  if (kind === "still") return `${severity}, still after ${lasted}: ${clause(incident)}`
-  if (kind === "flapping") return `${severity}: ${subject} comes and goes`
-  if (kind === "reopened") return `${severity}, open again: ${clause(incident)}`
-  if (kind === "digest" && incident.state === "flapping") return `${severity}: ${subject} still comes and goes`
-  return `${severity}: ${clause(incident)}`
-}
-
-function listTitle({ kind, about }: Notice): string {
-  const worst = mostSevere(about).incident.severity
-  const what: Partial<Record<MessageKind, string>> = {
-    recovered: "recovered",
-    still: "still open",
-    reopened: "open again",
-    worse: "worse",
-    flapping: "come and go",
-  }
-  const isFlapping = about.every(({ incident }) => incident.state === "flapping")
-  const verb = what[kind] ?? (isFlapping ? "still come and go" : "opened")
-  return kind === "recovered" ? `${about.length} incidents recovered` : `${worst}: ${about.length} incidents ${verb}`
 }
 
 function singleParts(kind: MessageKind, told: Told, scene: Scene): string[][] {
@@ -283,10 +228,6 @@ function remarks({ mayBeRepeat, at, notKept }: Notice, { now }: Scene): string[]
       ? [`this message is all there is: the incident could not be written down (${shortError(notKept)})`]
       : []),
   ]
-}
-
-function mostSevere(about: readonly Told[]): Told {
-  return about.reduce((worst, told) => (told.incident.severity < worst.incident.severity ? told : worst))
 }
 
 function sinceText({ detectedAt }: Pick<Incident, "detectedAt">, now: Date, suffix = ""): string {

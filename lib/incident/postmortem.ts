@@ -2,7 +2,7 @@ import { formatDuration } from "../core/duration.ts"
 import { formatTime } from "../notify/message-lines.ts"
 import type { Incident } from "./incident.ts"
 import { escapeMarkdown } from "./issue-text.ts"
-import { badForMs, clause } from "./messages.ts"
+import { badForMs, clause } from "./message-title.ts"
 
 /** Whether closing it asks for a postmortem: P0 and P1 that were really bad and are over, or that a person declared to be over. */
 export function wantsPostmortem(incident: Incident): boolean {

@@ -205,7 +205,7 @@ describe("any text", () => {
     expect(JSON.parse(number)).toEqual({ port: "***", ok: true })
   })
 
-  it("of a megabyte takes less than a second, however it is made", () => {
+  it("of a megabyte takes less than 200 ms, however it is made", () => {
     const secrets = Array.from({ length: 8 }, (_, i) => `secret number ${i} with "quotes" & ümlauts/${i}+`)
     const redactor = knowing(...secrets, "aaaaaaaaaaaaaaaaaaaaaaab", "postgres://u:pass-word@host/db")
     const units = [
@@ -235,7 +235,7 @@ describe("any text", () => {
       const text = unit.repeat(Math.ceil(1_000_000 / unit.length))
       const start = performance.now()
       redactor.text(text)
-      expect(performance.now() - start, JSON.stringify(unit)).toBeLessThan(1000)
+      expect(performance.now() - start, JSON.stringify(unit)).toBeLessThan(200)
     }
   })
 })
