@@ -42,7 +42,9 @@ export default defineJob({
       return { summary: "no service has keepWarm: nothing to do", findings: [] }
     if (options.print) {
       const chosen = outlines.length === 0 ? [] : chooseServices(outlines, options.service)
-      const printed = printWarmth(options.print, chosen, options.repository, now)
+      const { actionsMinutes: budget } = config
+      const minutes = budget === undefined ? undefined : { budget, scheduleMs: await pulseIntervalMs(now) }
+      const printed = printWarmth(options.print, chosen, options.repository, now, minutes)
       for (const note of printed.notes) log.warn(note)
       return shown(printed)
     }

@@ -24,4 +24,6 @@ export type Observation = {
   cause?: string
   version?: string
   numbers?: Record<string, number>
+  /** It was asked without a secret, so that everyone can ask for the same. Not kept: says what a public ledger may hold. */
+  isOpen?: boolean
 }

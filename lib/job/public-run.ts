@@ -39,10 +39,16 @@ export function recordsOf({
 /** Fields of records that say which and how it ended, and nothing of what is in it. */
 const publicFields = ["type", "set", "snapshotAt", "manifestSha256", "testedAt", "verdict", "run"]
 
-/** The same rows where everyone can read the ledger: outcomes and times, and nothing of why. */
+/**
+ * The same rows where everyone can read the ledger: outcomes and times, and nothing of why; the version of what tells it to everyone who
+ * asks, since a deploy that fails must name the last good one.
+ */
 export function publicRecords(result: Pick<JobResult, "observations" | "records">): LedgerRecord[] {
   const observations = result.observations?.map(
-    ({ version, numbers, class: _class, status, tries, cause, ...outcomeAndTimes }) => outcomeAndTimes,
+    ({ version, numbers, class: _class, status, tries, cause, ...outcomeAndTimes }) => ({
+      ...outcomeAndTimes,
+      ...(outcomeAndTimes.isOpen && version !== undefined && { version }),
+    }),
   )
   const records = result.records?.map((record) => ({
     ...record,

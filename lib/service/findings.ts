@@ -109,7 +109,7 @@ export function observationOf({ service, at, result, tries, cause, maintenance }
     by: "health",
     outcome: result.outcome,
     ...(result.failure && { class: result.failure.class }),
-    ...(latency !== undefined && { latencyMs: latency, ...phasesOf(result.timings) }),
+    ...(latency !== undefined && { latencyMs: latency, totalMs: Math.round(result.timings.totalMs) }),
     ...(result.status !== undefined && { status: result.status }),
     ...(tries > 1 && { tries }),
     ...(result.isCold && { isCold: true }),
@@ -117,7 +117,13 @@ export function observationOf({ service, at, result, tries, cause, maintenance }
     ...(cause && { cause }),
     ...(result.version !== undefined && { version: result.version }),
     ...(result.numbers && { numbers: result.numbers }),
+    ...(isOpen(service) && { isOpen: true }),
   }
+}
+
+/** Whether everyone who can reach it gets the same answer. */
+function isOpen({ probe }: Look["service"]): boolean {
+  return probe.kind === "http" && (probe.secrets ?? []).length === 0
 }
 
 /** Findings as lines for a terminal, the worst first. */

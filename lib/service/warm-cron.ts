@@ -21,6 +21,12 @@ export function evenCron(everyMs: number): { minute: string; hour: string; text:
   return { minute: minutes === 1 ? "*" : `*/${minutes}`, hour: "*", text: formatDuration(minutes * minuteMs) }
 }
 
+/** The shortest time that comes evenly on a cron and is not shorter than `leastMs`; a day at most. */
+export function evenStepMs(leastMs: number): number {
+  const steps = [...evenMinutes.map((step) => step * minuteMs), ...evenHours.map((step) => step * hourMs)]
+  return Math.min(24 * hourMs, ...steps.filter((stepMs) => stepMs >= leastMs))
+}
+
 /**
  * Crons in UTC that come in all active hours, summer and winter: one, or several where hours over midnight make days of the week differ.
  * Crons know no time zone here, so that they may also come an hour beside them.

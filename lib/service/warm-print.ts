@@ -1,7 +1,8 @@
 import type { OpsConfig } from "../config/schema.ts"
 import { ConfigError } from "../core/config-error.ts"
+import { formatDuration } from "../core/duration.ts"
 import { pgCronDispatch, pgCronPings, type WarmPing } from "./pg-cron-text.ts"
-import { evenCron, utcCrons } from "./warm-cron.ts"
+import { evenCron, evenStepMs, utcCrons } from "./warm-cron.ts"
 import { describeHours } from "./warm-hours.ts"
 import { type WarmSettings, warmServices, warmSettings } from "./warmth.ts"
 
@@ -22,12 +23,16 @@ export function warmOutlines(ops: OpsConfig): WarmOutline[] {
   })
 }
 
+/** Minutes of Actions that a month may bill, and what the cron of pulse.yml takes of them, in milliseconds from one run to the next. */
+export type MonthlyMinutes = { budget: number; scheduleMs: number }
+
 /** What makes a scheduler elsewhere keep services warm. Throws `ConfigError` when there is nothing that it could ping. */
 export function printWarmth(
   kind: PrintKind,
   outlines: readonly WarmOutline[],
   repository: string | undefined,
   now: Date,
+  minutes?: MonthlyMinutes,
 ): Printed {
   const pings = outlines.flatMap(({ url, ...outline }) => (url === undefined ? [] : { ...outline, url }))
   if (pings.length === 0) {
@@ -41,7 +46,8 @@ export function printWarmth(
     case "pg_cron-dispatch": {
       if (repository === undefined)
         throw new ConfigError("--repository is missing: give it as owner/name of the repository on GitHub")
-      const everyMs = Math.min(...pings.map((ping) => ping.everyMs))
+      const wantedMs = Math.min(...pings.map((ping) => ping.everyMs))
+      const everyMs = minutes ? Math.max(wantedMs, fittingMs(minutes)) : wantedMs
       const dispatch = { repository, branch: "main", workflow: "pulse.yml" }
       return {
         text: pgCronDispatch(
@@ -49,7 +55,11 @@ export function printWarmth(
           everyMs,
           pings.map(({ hours }) => hours),
         ),
-        notes: [minutesNote(everyMs), branchNote],
+        notes: [
+          minutesNote(everyMs),
+          ...(minutes && everyMs > wantedMs ? [fittedNote(wantedMs, everyMs, minutes)] : []),
+          branchNote,
+        ],
       }
     }
     case "vercel":
@@ -57,6 +67,23 @@ export function printWarmth(
     case "curl":
       return { text: pings.map((ping) => curlLine(ping, now)).join(""), notes: [] }
   }
+}
+
+const longestMonthMs = 31 * 86_400_000
+
+/** How often the workflow may be started besides its own cron, so that a month stays within the minutes that are wanted. */
+function fittingMs({ budget, scheduleMs }: MonthlyMinutes): number {
+  const own = Math.ceil(longestMonthMs / scheduleMs)
+  if (own >= budget) {
+    throw new ConfigError(
+      `app.actionsMinutes is ${budget}, and the cron of pulse.yml alone takes ${own} a month: take it out first, or raise the number`,
+    )
+  }
+  return evenStepMs(longestMonthMs / (budget - own))
+}
+
+function fittedNote(wantedMs: number, everyMs: number, { budget }: MonthlyMinutes): string {
+  return `every ${formatDuration(wantedMs)} was wanted; every ${formatDuration(everyMs)} is what app.actionsMinutes (${budget}) leaves beside the cron of pulse.yml`
 }
 
 const ownDatabase =

@@ -322,3 +322,23 @@ describe("a cron", () => {
     )
   })
 })
+
+describe("the dispatch, with a number of minutes that a month may bill", () => {
+  const dispatch = (budget: number, everyMs = 10 * minuteMs) =>
+    printWarmth("pg_cron-dispatch", [api({ everyMs })], "acme/shop", now, { budget, scheduleMs: 30 * minuteMs })
+
+  it("comes no more often than what the cron of the pulse leaves, and says so", () => {
+    // A month of 31 days: 1,488 by the cron; 512 are left of 2,000, which is every 87 minutes: two hours come evenly.
+    const { text, notes } = dispatch(2000)
+    expect(text).toContain("'0 */2 * * *'")
+    expect(notes.join()).toContain("every 10 min was wanted")
+    expect(notes.join()).toContain("every 2 h is what app.actionsMinutes (2000) leaves")
+    expect(dispatch(100_000).text).toContain("'*/10 * * * *'")
+  })
+
+  it("is refused when the cron alone takes them all", () => {
+    expect(() => dispatch(1000)).toThrow(
+      /app\.actionsMinutes is 1000, and the cron of pulse\.yml alone takes 1488 a month/,
+    )
+  })
+})
