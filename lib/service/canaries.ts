@@ -1,22 +1,26 @@
 import { HttpFailed, httpRequest } from "../system/http.ts"
-import { isFailure, type Look } from "./look.ts"
+import type { Look } from "./look.ts"
 import type { Service } from "./service.ts"
 import type { Watch } from "./watch.ts"
 
 export type Canaries = { urls: readonly string[]; timeoutMs: number }
 
 /**
- * Looks as they can be trusted: when something failed and no canary answers, what failed may be as well as ever, and nobody can say.
- * They are asked also when the time of the round is over: a network that swallows everything is what uses it up.
+ * Looks as they can be trusted: when something was not as it should be and no canary answers, nobody can say how anything is that lies
+ * behind the same network: what failed may be as well as ever, and what answered may be no more than what stands in the way. They are
+ * asked also when the time of the round is over: a network that swallows everything is what uses it up.
  */
 export async function excuseRunnerFaults(
   looks: Look[],
   { urls, timeoutMs }: Canaries,
   watch: Watch,
 ): Promise<{ looks: Look[]; notes: string[] }> {
-  const doubtful = new Set(looks.filter((look) => isFailure(look) && isBehind(urls, look.service)))
-  if (doubtful.size === 0) return { looks, notes: [] }
+  const bad = looks.filter(({ result }) => result.outcome === "fail" || result.outcome === "warn")
+  if (!bad.some((look) => isBehind(urls, look.service))) return { looks, notes: [] }
   if (await someCanaryAnswers(urls, { timeoutMs, signal: watch.runSignal })) return { looks, notes: [] }
+  const doubtful = new Set(
+    looks.filter(({ result, service }) => result.outcome !== "unknown" && isBehind(urls, service)),
+  )
   const hosts = urls.map((url) => new URL(url).host).join(", ")
   return {
     looks: looks.map((look) => (doubtful.has(look) ? excused(look) : look)),

@@ -52,11 +52,11 @@ async function withSilence(): Promise<{ url: string } & AsyncDisposable> {
 const asked = (path: string) => web.requests().filter((request) => request === `GET ${path}`).length
 
 describe("a runner whose own network is broken", () => {
-  it("calls nothing down when no canary answers, and does not probe again", async () => {
+  it("calls nothing down or up when no canary answers, and does not probe again", async () => {
     const services = servicesOf({ ok: { url: `${web.url}/ok` }, gone: { url: nobody } })
     const round = await look(services, { canaries: [nobody, "http://127.0.0.1:2"], pace: { confirmAfterMs: [5000] } })
     expect(findingsOf(round)).toMatchObject([
-      { subject: "service/ok", outcome: "ok" },
+      { subject: "service/ok", outcome: "unknown", detail: expect.stringContaining("answered 200") },
       {
         subject: "service/gone",
         outcome: "unknown",
@@ -88,6 +88,14 @@ describe("a runner whose own network is broken", () => {
   it("says nothing of what runs on the same machine", async () => {
     const round = await look(servicesOf({ gone: { url: nobody } }), { canaries: ["http://canary.invalid"] })
     expect(findingsOf(round)).toMatchObject([{ outcome: "fail", isConfirmed: true }])
+  })
+
+  it("is thought of when something is slow, and not asked about when all is well", async () => {
+    const slow = servicesOf({ slow: { url: `${web.url}/ok`, latency: { degradedMs: 1 } } })
+    web.setRoute("/ok", { body: "fine", delayMs: 30 })
+    expect(findingsOf(await look(slow, { canaries: [nobody] }))).toMatchObject([{ outcome: "unknown" }])
+    const well = servicesOf({ ok: { url: `${web.url}/ok` } })
+    expect(findingsOf(await look(well, { canaries: [nobody] }))).toMatchObject([{ outcome: "ok" }])
   })
 
   it("is not thought of as long as one canary answers, whatever it says", async () => {
