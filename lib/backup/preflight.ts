@@ -4,7 +4,6 @@ import type { Client } from "pg"
 import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
 import { type PostgresAddress, tlsWeakness } from "../postgres/address.ts"
-import { refuseTransactionPooler, refuseUnreachableIpv6 } from "../postgres/pooler.ts"
 import { listUnreadable, renderUnreadable } from "../postgres/preflight.ts"
 import { findDumpPrograms } from "../postgres/programs.ts"
 import type { Recipients } from "../seal/recipients.ts"
@@ -34,15 +33,6 @@ export type Preflight = {
   /** Manifest of the newest committed set, to compare the new one with. */
   previous: Manifest | undefined
   warnings: string[]
-}
-
-/** Refuses what a session, a snapshot and a lock cannot be had through, with the address to use instead. */
-export async function refuseUnsuitableAddress(
-  address: PostgresAddress,
-  connection: { applicationName: string; signal: AbortSignal },
-): Promise<void> {
-  await refuseUnreachableIpv6(address)
-  await refuseTransactionPooler(address, connection)
 }
 
 /** Looks at the server, the role's rights, the programs and the newest set. Throws an error that names everything in the way. */

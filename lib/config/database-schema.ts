@@ -1,4 +1,7 @@
-import type { z } from "zod"
+import { z } from "zod"
+import { careSchema } from "./care-schema.ts"
+import { cleanupSchema } from "./cleanup-schema.ts"
+import { decaySchema } from "./decay-schema.ts"
 import {
   choice,
   duration,
@@ -90,25 +93,6 @@ const assertion = section({
     .describe("The query returns one number, which must lie in this range."),
 })
 
-const column = matching(/^\S.*$/, "the name of a column")
-const table = matching(/^[^.]+(?:\.[^.]+)?$/, "the name of a table, with its schema where that is not public")
-
-const decay = section({
-  name: text("a short name").describe("Name of the rule."),
-  table: table.describe("Table whose rows lose value over time."),
-  column: column.describe("Number that decays."),
-  since: column.describe("Time from which the age of a row is counted."),
-  halfLife: duration().describe("Time after which half of the value is left."),
-  floor: number("a number").default(0).describe("Value below which nothing decays."),
-})
-
-const cleanup = section({
-  name: text("a short name").describe("Name of the rule."),
-  table: table.describe("Table whose old rows are deleted."),
-  column: column.describe("Time that says how old a row is."),
-  olderThan: duration().describe("Rows older than this are deleted."),
-})
-
 /** One Postgres database and what is done to it. */
 export const databaseSchema = section({
   url: secretRef("DATABASE_URL").describe(
@@ -125,8 +109,23 @@ export const databaseSchema = section({
   backup: backup.optional().describe("Makes nightly backups of the database."),
   restore: restore.prefault({}).describe("What the restore test needs on the scratch server."),
   assertions: list(assertion, "assertions").default([]).describe("What must be true of the restored data."),
-  decay: list(decay, "decay rules").default([]).describe("Values that fade with time."),
-  cleanup: list(cleanup, "cleanup rules").default([]).describe("Rows that are deleted when they are old."),
+  decay: list(decaySchema, "decay rules").default([]).describe("Values that fade with time."),
+  cleanup: list(cleanupSchema, "cleanup rules")
+    .default([])
+    .describe("Rows that are done with, and what becomes of them."),
+  archive: section({
+    recipients: variableRef("BACKUP_RECIPIENTS").describe("Public age keys that may open the archives, one a line."),
+  })
+    .optional()
+    .describe("Where a cleanup rule archives: who may open it. The keys of `backup` unless told."),
+  verifiedBackupWithin: z
+    .union([duration(), z.literal(false)], { error: 'a time such as "48 hours", or false' })
+    .prefault("48 hours")
+    .meta({ takes: 'a time such as "48 hours", or false' })
+    .describe(
+      "Cleanup and maintenance start only when a backup of this age or younger was restored and found equal; `false` where backups are made elsewhere.",
+    ),
+  care: careSchema.prefault({}).describe("Daily checks and weekly maintenance."),
 })
 
 export type DatabaseConfig = z.output<typeof databaseSchema>

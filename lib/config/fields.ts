@@ -40,6 +40,16 @@ export function matching(pattern: RegExp, what: string) {
   return z.string({ error: what }).regex(pattern, what)
 }
 
+/** The name of a column as the catalogue has it: neither quoted nor folded. */
+export function columnName() {
+  return matching(/^\S(?:.*\S)?$/u, "the name of a column")
+}
+
+/** The name of a table, with its schema before a dot where that is not `public`. Names with dots in them cannot be said. */
+export function tableName() {
+  return matching(/^[^.\s][^.]*(?:\.[^.\s][^.]*)?$/u, "the name of a table, with its schema where that is not public")
+}
+
 export function choice<const Values extends readonly [string, ...string[]]>(values: Values) {
   return z.enum(values, { error: values.map((value) => `"${value}"`).join(" or ") })
 }

@@ -9,6 +9,15 @@ import { isLocal } from "./tls.ts"
 
 type Options = { applicationName: string; signal?: AbortSignal | undefined }
 
+/** Refuses what a session, a snapshot and a lock cannot be had through, with the address to use instead. */
+export async function refuseUnsuitableAddress(
+  address: PostgresAddress,
+  connection: { applicationName: string; signal: AbortSignal },
+): Promise<void> {
+  await refuseUnreachableIpv6(address)
+  await refuseTransactionPooler(address, connection)
+}
+
 /**
  * Throws `ConfigError` with the address to use instead when a transaction pooler answers at `address`: there, snapshots, settings and
  * locks belong to whoever comes next. Supabase's port 6543 is known; everything else is asked by two clients, of which one sits in

@@ -146,7 +146,7 @@ describe("a good file", () => {
       compressionLevel: 2,
       jobMinutes: 120,
     })
-    expect(config.databases.main?.decay[0]?.halfLife.ms).toBe(3 * 86_400_000)
+    expect(config.databases.main?.decay[0]?.halfLife).toEqual({ text: "3 days", ms: 3 * 86_400_000 })
   })
 
   it("needs nothing but the app's name", () => {
