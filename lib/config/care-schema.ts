@@ -29,7 +29,7 @@ const limits = section({
 
 /** Daily checks, weekly care and the plan's limits of one database. */
 export const careSchema = section({
-  plan: choice(["supabase-free", "supabase-pro", "neon-free", "neon-launch", "render-free", "render-basic", "none"])
+  plan: choice(["supabase-free", "supabase-pro", "neon-free", "render-free", "none"])
     .default("none")
     .describe("The provider's plan, whose limits are watched."),
   limits: limits.prefault({}).describe("Limits of your own; they win over those of the plan."),

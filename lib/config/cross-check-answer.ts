@@ -5,11 +5,11 @@ const assertion = z
   .partial()
   .nullable()
   .catch(null)
-const assertions = z.array(assertion).catch([])
+const assertions = z.array(assertion).default([]).catch([])
 const shape = z.looseObject({
   method: z.unknown().optional(),
-  headers: z.record(z.string(), z.unknown()).catch({}),
-  expect: z.looseObject({ json: assertions, headers: assertions, text: z.unknown() }).partial().catch({}),
+  headers: z.record(z.string(), z.unknown()).default({}).catch({}),
+  expect: z.looseObject({ json: assertions, headers: assertions, text: z.unknown() }).partial().default({}).catch({}),
 })
 
 const headerName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/i

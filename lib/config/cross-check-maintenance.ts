@@ -7,7 +7,7 @@ const window = z
   .partial()
   .nullable()
   .catch(null)
-const shape = z.looseObject({ maintenance: z.array(window).catch([]) })
+const shape = z.looseObject({ maintenance: z.array(window).default([]).catch([]) })
 
 /** Windows that are neither a single one (from, to) nor a recurring one (cron, duration), or that never are. */
 export function maintenanceProblems(path: string, input: unknown): string[] {

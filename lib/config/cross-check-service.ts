@@ -24,7 +24,7 @@ const fits: Record<string, readonly Kind[]> = {
 
 const keepWarmFits: Record<string, Kind> = { url: "url", marker: "url", sql: "postgres" }
 
-const range = z.looseObject({ degradedMs: z.number().optional(), failMs: z.number().optional() }).catch({})
+const range = z.looseObject({ degradedMs: z.number().optional(), failMs: z.number().optional() }).default({}).catch({})
 const shape = z.looseObject({
   tcp: z.string().optional().catch(undefined),
   tls: z.string().optional().catch(undefined),
@@ -33,10 +33,13 @@ const shape = z.looseObject({
     .optional()
     .catch(undefined),
   url: z.string().optional().catch(undefined),
-  keepWarm: z.record(z.string(), z.unknown()).catch({}),
+  keepWarm: z.record(z.string(), z.unknown()).default({}).catch({}),
   latency: range,
   queries: range,
-  numbers: z.record(z.string(), z.looseObject({ warn: z.number().optional(), fail: z.number().optional() })).catch({}),
+  numbers: z
+    .record(z.string(), z.looseObject({ warn: z.number().optional(), fail: z.number().optional() }))
+    .default({})
+    .catch({}),
 })
 
 /** Problems between the settings of one service; each begins with its path. `input` may be wrong in any other way. */
@@ -45,13 +48,14 @@ export function serviceProblems(path: string, input: unknown): string[] {
   const given = Object.keys(input).filter((key) => Reflect.get(input, key) !== undefined)
   const ways = kinds.filter((kind) => given.includes(kind))
   const parsed = shape.safeParse(input)
+  const isGiven = (...keys: string[]) => keys.some((key) => given.includes(key)) // most services have none of these
   return [
     ...(ways.length === 1 ? [] : [oneWay(path, ways)]),
     ...(ways[0] !== undefined && ways.length === 1 ? misfits(path, ways[0], given) : []),
     ...(parsed.success ? ownProblems(path, parsed.data, ways) : []),
-    ...headerProblems(path, input),
-    ...assertionProblems(path, input),
-    ...maintenanceProblems(path, input),
+    ...(isGiven("headers", "expect") ? headerProblems(path, input) : []),
+    ...(isGiven("expect") ? assertionProblems(path, input) : []),
+    ...(isGiven("maintenance") ? maintenanceProblems(path, input) : []),
   ]
 }
 

@@ -4,10 +4,10 @@ import { nearest } from "./nearest.ts"
 
 /*
  * Read leniently, so that what the parts say of each other is checked even while single settings are wrong
- * and all problems appear at once.
+ * and all problems appear at once. What is left out has a default: to catch it takes many times as long.
  */
-const names = z.array(z.string()).catch([])
-const anything = z.array(z.unknown()).catch([])
+const names = z.array(z.string()).default([]).catch([])
+const anything = z.array(z.unknown()).default([]).catch([])
 const lenient = z.looseObject({
   services: z.record(z.string(), z.looseObject({ dependsOn: names }).nullable().catch(null)).catch({}),
   databases: z
@@ -31,9 +31,10 @@ export function crossCheck(input: unknown): string[] {
   const parsed = lenient.safeParse(input)
   if (!parsed.success) return []
   const { services, databases, metrics } = parsed.data
+  const known = Object.keys(services)
   return [
     ...Object.entries(services).flatMap(([name, service]) => [
-      ...unknownDependencies(name, service, Object.keys(services)),
+      ...unknownDependencies(name, service, known),
       ...serviceProblems(`services.${name}`, service),
     ]),
     ...circleProblems(services),
