@@ -87,7 +87,6 @@ const sizesRow = z.object({
   bytes: z.coerce.number(),
   rows: z.coerce.number(),
   connections: z.coerce.number(),
-  room: z.coerce.number(),
 })
 
 async function measure({ client, settings, now }: CareContext): Promise<{ all: Measured[]; notes: string[] }> {
@@ -98,10 +97,7 @@ async function measure({ client, settings, now }: CareContext): Promise<{ all: M
             (select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint from pg_catalog.pg_class c
                join pg_catalog.pg_namespace n on n.oid = c.relnamespace
               where c.relkind = 'r' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema') as rows,
-            (select count(*) from pg_catalog.pg_stat_activity where backend_type = 'client backend') as connections,
-            pg_catalog.current_setting('max_connections')::int
-              - pg_catalog.current_setting('superuser_reserved_connections')::int
-              - coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int as room`,
+            (select count(*) from pg_catalog.pg_stat_activity where backend_type = 'client backend') as connections`,
   )
   const sizes = sizesRow.parse(rows[0])
   const all: Measured[] = [
@@ -116,7 +112,7 @@ async function measure({ client, settings, now }: CareContext): Promise<{ all: M
       number: "connections.used",
       item: "connections",
       value: sizes.connections,
-      limit: Math.min(own.connections ?? sizes.room, sizes.room),
+      limit: own.connections ?? 0, // of what the server takes, the check connections speaks
       show: formatCount,
     },
     { number: "database.rows", item: "rows", value: sizes.rows, limit: own.rows ?? 0, show: formatCount },

@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import type { CareSample } from "../../../lib/dbcare/check.ts"
 import { daysLeft, trendOf } from "../../../lib/dbcare/trend.ts"
 
 const now = new Date("2026-03-29T04:00:00Z")
@@ -44,7 +45,7 @@ describe("a trend", () => {
   })
 
   it("passes over samples without the number, and numbers that are none", () => {
-    const odd = [
+    const odd: CareSample[] = [
       { at: now, numbers: { other: 4 } },
       { at: new Date(now.getTime() - 8 * dayMs), numbers: { size: Number.NaN } },
     ]
