@@ -3,11 +3,12 @@ import { z } from "zod"
 import type { CareConfig } from "../lib/config/care-schema.ts"
 import type { Environment } from "../lib/config/environment.ts"
 import type { OpsConfig } from "../lib/config/schema.ts"
+import { ConfigError } from "../lib/core/config-error.ts"
 import type { Finding } from "../lib/core/finding.ts"
 import { careChecks } from "../lib/dbcare/all-checks.ts"
 import { careRecord, lookOfLastWeek, readLooks } from "../lib/dbcare/care-ledger.ts"
 import { renderChecksPage } from "../lib/dbcare/checks-page.ts"
-import { chooseChecks, chooseTargets } from "../lib/dbcare/choose.ts"
+import { chooseChecks, chooseTargets, unknownCheckProblems } from "../lib/dbcare/choose.ts"
 import { judgeChecks, judgeReached, judgeUnreachable, summarizeChecks } from "../lib/dbcare/judge-checks.ts"
 import { runChecks } from "../lib/dbcare/run-checks.ts"
 import { defineJob } from "../lib/job/job.ts"
@@ -30,10 +31,13 @@ export default defineJob({
 
   async run({ config, options, now, dryRun, ledger, signal, run }) {
     const checks = chooseChecks(careChecks, options.check)
+    const databases = chooseTargets(config.databases, options.database)
+    const problems = databases.flatMap(({ database, settings }) => unknownCheckProblems(database, settings, careChecks))
+    if (problems.length > 0) throw new ConfigError(problems)
     const findings: Finding[] = []
     const records: LedgerRecord[] = []
     const pages: string[] = []
-    for (const { database, address, settings } of chooseTargets(config.databases, options.database)) {
+    for (const { database, address, settings } of databases) {
       const earlier = await readLooks(ledger, database, now)
       try {
         const reports = await runChecks({ address, checks, settings, now, earlier, signal })

@@ -59,11 +59,30 @@ export default defineConfig({
           sql: "select m.id from messages m left join users u on u.id = m.user_id where u.id is null",
         },
       ],
+      // Profile changes are kept for ever: no rule names them.
       cleanup: [
+        { name: "messages", table: "messages", column: "created_at", olderThan: "90 days", action: "archive" },
+        { name: "workouts", table: "workouts", column: "created_at", olderThan: "365 days" },
         { name: "error-logs", table: "error_logs", column: "created_at", olderThan: "30 days" },
         { name: "application-logs", table: "application_logs", column: "created_at", olderThan: "14 days" },
         { name: "metrics", table: "metrics", column: "created_at", olderThan: "365 days" },
+        {
+          name: "left-users",
+          table: "users",
+          column: "cancelled_at",
+          olderThan: "30 days",
+          action: "anonymise",
+          set: { email: null, phone_hash: { sql: "'left-' || t.id" } },
+        },
+        { name: "orphaned-notes", table: "coach_notes", orphans: { column: "user_id", of: "users" }, action: "delete" },
+        {
+          name: "repeated-notes",
+          table: "coach_notes",
+          duplicates: { by: ["source_id"], keep: "newest" },
+          column: "imported_at",
+        },
       ],
+      care: { checks: { connections: { warn: 80, fail: 90 } } },
     },
   },
 

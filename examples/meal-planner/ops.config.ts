@@ -39,11 +39,50 @@ export default defineConfig({
   databases: {
     main: {
       url: secret("DATABASE_URL"),
+      writeUrl: secret("DATABASE_WRITE_URL"),
       backup: { recipients: variable("BACKUP_RECIPIENTS"), proof: "full", rpoHours: 26, rtoMinutes: 60 },
       assertions: [
         {
           name: "every execution has its job",
           sql: "select e.id from job_executions e left join scheduled_jobs j on j.id = e.job_id where j.id is null",
+        },
+      ],
+      decay: [
+        {
+          name: "quality",
+          table: "pantry",
+          column: "quality",
+          base: "quality_at_purchase",
+          since: "bought_at",
+          linear: { amount: 0.05, every: "1 day" },
+          thresholds: [{ below: 0.2, action: "mark", set: { state: "old" } }],
+        },
+      ],
+      cleanup: [
+        { name: "errors", table: "logs", column: "at", olderThan: "90 days", where: "level = 'error'" },
+        {
+          name: "information",
+          table: "logs",
+          column: "at",
+          olderThan: "30 days",
+          where: "level = 'info'",
+          maxShare: 30,
+        },
+        { name: "debugging", table: "logs", column: "at", olderThan: "7 days", where: "level = 'debug'", maxShare: 40 },
+        {
+          name: "stuck-executions",
+          table: "job_executions",
+          column: "started_at",
+          stuck: { longerThan: "6 hours", where: "status = 'running'" },
+          action: "set",
+          set: { status: "failed", error: "nobody finished it" },
+        },
+        {
+          name: "queue-waits",
+          table: "job_executions",
+          column: "started_at",
+          stuck: { longerThan: "15 minutes", where: "status = 'queued'" },
+          warnAt: 10,
         },
       ],
     },

@@ -42,6 +42,7 @@ export default defineConfig({
       url: secret("DATABASE_URL"),
       backup: { recipients: variable("BACKUP_RECIPIENTS"), proof: "full", rpoHours: 26, rtoMinutes: 60 },
       assertions: [{ name: "there are users", sql: "select count(*) from users", expect: { min: 1 } }],
+      care: { plan: "supabase-free", limits: { connections: 40 } },
     },
   },
 

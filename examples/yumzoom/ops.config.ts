@@ -65,9 +65,26 @@ export default defineConfig({
       },
       cleanup: [
         { name: "sessions", table: "user_sessions", column: "last_seen_at", olderThan: "30 days" },
+        {
+          name: "activity-months",
+          table: "user_activity",
+          column: "created_at",
+          olderThan: "90 days",
+          action: "drop",
+          maxShare: 40,
+        },
         { name: "activity", table: "user_activity", column: "created_at", olderThan: "90 days" },
         { name: "uploads", table: "temporary_uploads", column: "created_at", olderThan: "7 days" },
       ],
+      care: {
+        plan: "supabase-free",
+        checks: {
+          connections: { warn: 80, fail: 90 },
+          "slow-queries": { warn: 1000 },
+          "table-sizes": { warn: 1_000_000_000 },
+        },
+        actions: ["analyze", "reindex", "validate"],
+      },
     },
   },
 

@@ -1,3 +1,4 @@
+import type { CareConfig } from "../config/care-schema.ts"
 import { nearest } from "../config/nearest.ts"
 import { ConfigError } from "../core/config-error.ts"
 import type { CareCheck } from "./check.ts"
@@ -24,6 +25,22 @@ export function chooseChecks(checks: readonly CareCheck[], names: readonly strin
   )
   if (problems.length > 0) throw new ConfigError(problems)
   return checks.filter(({ name }) => !names || names.includes(name))
+}
+
+/** What the configuration says of checks that there are not, one line each. */
+export function unknownCheckProblems(
+  database: string,
+  { checks, ignore }: CareConfig,
+  known: readonly CareCheck[],
+): string[] {
+  const names = known.map(({ name }) => name)
+  const mentioned = [
+    ...Object.keys(checks).map((name) => ({ name, path: `care.checks.${name}` })),
+    ...ignore.map(({ check }, index) => ({ name: check, path: `care.ignore[${index}].check is ${check}` })),
+  ]
+  return mentioned.flatMap(({ name, path }) =>
+    names.includes(name) ? [] : `databases.${database}.${path}: ${advice(name, names)}`,
+  )
 }
 
 function advice(name: string, known: readonly string[]): string {
