@@ -74,6 +74,12 @@ export function listAnnotations(
   return github.list(`read the annotations of ${job.name}`, annotationSchema, route, { id })
 }
 
+/** The runs of all workflows that failed and were created since, the newest first. */
+export function listFailedRuns(github: GitHub, since: Date): Promise<WorkflowRun[]> {
+  const query = { status: "failure", created: `>=${since.toISOString().slice(0, 19)}Z`, exclude_pull_requests: true }
+  return github.list("list the failed runs", runSchema, "GET /repos/{owner}/{repo}/actions/runs", query)
+}
+
 export type SuccessQuery = { branch?: string; before?: WorkflowRun }
 
 /** The latest run of a workflow (`health.yml`) that succeeded, by the time at which it was created. */

@@ -1,10 +1,11 @@
 import { errorText } from "../core/error-text.ts"
 import type { SlackMessage } from "../notify/slack-message.ts"
 import { isNotTaken } from "../notify/undelivered.ts"
-import type { Incident, IncidentMemory, IncidentText, StoredIncident } from "./incident.ts"
+import type { Incident, IncidentMemory, IncidentText, OutboxItem, StoredIncident } from "./incident.ts"
 import type { Notice } from "./message-title.ts"
 import { renderMessage, type Scene } from "./messages.ts"
 import { type Due, type Ending, settle } from "./outbox.ts"
+import { noteOf, type UnkeptNote } from "./unkept-note.ts"
 
 /** An incident that is written down with its messages marked: these may now be sent. `shown` is what people read of it. */
 export type Cleared = { stored: StoredIncident; shown: Incident; due: Due[] }
@@ -12,8 +13,9 @@ export type Cleared = { stored: StoredIncident; shown: Incident; due: Due[] }
 /** An incident that could not be written down, with what should have been said of it. */
 export type Unkept = { incident: Incident; due: Due[]; why: string }
 
-/** One message, and the marks that it settles. */
-type Parcel = { notice: Notice; marks: { cleared: Cleared; id: string }[] }
+/** One message, the marks that it settles, and what it says that is written down nowhere. */
+type Parcel = { notice: Notice; marks: { cleared: Cleared; id: string }[]; loose: Loose[] }
+type Loose = { incident: Incident; item: OutboxItem }
 
 /** Rings people. Rejects when it did not work; with `NotTaken` when the message surely did not arrive. */
 export type Send = (message: SlackMessage) => Promise<void>
@@ -26,6 +28,8 @@ type Post = {
   send: Send
   scene: Scene
   textOf(incident: Incident): IncidentText
+  /** Hears what is told without being written down, before it is sent and after. */
+  leave?(notes: readonly UnkeptNote[]): void
   signal: AbortSignal
 }
 
@@ -47,11 +51,24 @@ export async function deliver(
   )
   let messages = 0
   let isDown = false
-  for (const { notice, marks } of parcelsOf(cleared, unkept)) {
+  const parcels = parcelsOf(cleared, unkept)
+  const endings = new Map<Parcel, Ending>()
+  const leave = () => {
+    // Until the answer is there nobody knows whether it arrived, and this run may not live to see it.
+    const notes = parcels.flatMap((one) =>
+      one.loose.map(({ incident, item }) => noteOf(incident, item, endings.get(one) ?? "lost", post.scene.now)),
+    )
+    if (notes.length > 0) post.leave?.(notes)
+  }
+  leave()
+  for (const parcel of parcels) {
+    const { notice, marks } = parcel
     post.signal.throwIfAborted()
     const ending: Ending = isDown ? "refused" : await trySend(notice, post, problems)
     isDown ||= ending !== "sent"
     if (ending === "sent") messages++
+    endings.set(parcel, ending)
+    if (parcel.loose.length > 0) leave()
     for (const [id, ids] of idsByIncident(marks)) {
       const known = latest.get(id)
       if (known) latest.set(id, await noteEnding(known, ids, ending, post, problems))
@@ -67,7 +84,11 @@ export function parcelsOf(cleared: readonly Cleared[], unkept: readonly Unkept[]
     for (const { item, mayBeRepeat } of one.due) {
       const told = { incident: one.shown, ...(one.stored.url && { url: one.stored.url }) }
       const notice = { kind: item.kind, about: [told], at: new Date(item.at), mayBeRepeat }
-      join(groups, item.group ?? `${one.stored.id} ${item.id}`, { notice, marks: [{ cleared: one, id: item.id }] })
+      join(groups, item.group ?? `${one.stored.id} ${item.id}`, {
+        notice,
+        marks: [{ cleared: one, id: item.id }],
+        loose: [],
+      })
     }
   }
   for (const { incident, due, why } of unkept) {
@@ -75,7 +96,7 @@ export function parcelsOf(cleared: readonly Cleared[], unkept: readonly Unkept[]
       // The next run cannot know that this was said: it says it again.
       const notice = { kind: item.kind, about: [{ incident }], at: new Date(item.at), mayBeRepeat: true, notKept: why }
       const isGrouped = item.group !== undefined && groups.has(item.group)
-      join(groups, isGrouped ? (item.group ?? "") : "not kept", { notice, marks: [] })
+      join(groups, isGrouped ? (item.group ?? "") : "not kept", { notice, marks: [], loose: [{ incident, item }] })
     }
   }
   return fewer([...groups.values()]).sort(byUrgency)
@@ -96,7 +117,7 @@ function together(a: Parcel, b: Parcel): Parcel {
     mayBeRepeat: a.notice.mayBeRepeat || b.notice.mayBeRepeat,
     ...(notKept !== undefined && { notKept }),
   }
-  return { notice, marks: [...a.marks, ...b.marks] }
+  return { notice, marks: [...a.marks, ...b.marks], loose: [...a.loose, ...b.loose] }
 }
 
 /** Many messages of one kind, left by earlier runs, are one. */

@@ -79,6 +79,12 @@ export const incidentSchema = z.looseObject({
   lastGoodAt: time.optional(),
   /** How bad people were told that it is, the last time that something was to be said. */
   said: z.looseObject({ severity, outcome: z.enum(["fail", "warn"]) }).optional(),
+  /** Other names under which runs told of it that could not write it down. */
+  aliases: z.array(z.string()).optional(),
+  /** The latest of what such runs left that is in here. */
+  unkeptAt: time.optional(),
+  /** When it was first seen well again, where that was seen long before it could be written down. */
+  endedAt: time.optional(),
   /** Good runs in a row since it was last bad. */
   goodRuns: z.int().default(0),
   /** How many reminders were said. */

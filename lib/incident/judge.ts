@@ -73,7 +73,8 @@ export function withLook(incident: Incident, subject: Subject, surroundings: Sur
   const at = now.toISOString()
   const state = incident.state === "flapping" ? "flapping" : "firing"
   const listed = incident.muted.filter((name) => !seen.has(name)) // what was seen is on the list only if it is now
-  const counted: Incident = { ...incident, state, lastBadAt: at, lookedAt: at, goodRuns: 0, muted: listed }
+  const { endedAt: _endedAt, ...unended } = incident
+  const counted: Incident = { ...unended, state, lastBadAt: at, lookedAt: at, goodRuns: 0, muted: listed }
   const names = muted.map(({ name }) => name)
   const bad = explaining(counted, names, now)
   const isFail = (one: string) => one === "fail"

@@ -33,8 +33,9 @@ export function clause({ subject, outcome }: Pick<Incident, "subject" | "outcome
 }
 
 /** How long it was, or is, bad. */
-export function badForMs({ detectedAt, closedAt }: Incident, now: Date): number {
-  return Math.max(0, (closedAt ? new Date(closedAt) : now).getTime() - new Date(detectedAt).getTime())
+export function badForMs({ detectedAt, closedAt, endedAt }: Incident, now: Date): number {
+  const end = closedAt ? new Date(endedAt ?? closedAt) : now
+  return Math.max(0, end.getTime() - new Date(detectedAt).getTime())
 }
 
 /** The one that a list is named after. */
@@ -49,10 +50,12 @@ function singleTitle(kind: MessageKind, incident: Incident, now: Date): string {
   if (kind === "recovered")
     return resolved ? `closed by ${resolved.by} after ${lasted}: ${subject}` : `recovered after ${lasted}: ${subject}`
   if (kind === "worse") return `${severity}, worse: ${clause(incident)}`
-  if (kind === "still") return `${severity}, still after ${lasted}: ${clause(incident)}`
+  // A digest that was to be said while it came and went, of what now stays bad.
+  const isStill = kind === "still" || (kind === "digest" && incident.state !== "flapping")
+  if (isStill) return `${severity}, still after ${lasted}: ${clause(incident)}`
   if (kind === "flapping") return `${severity}: ${subject} comes and goes`
   if (kind === "reopened") return `${severity}, open again: ${clause(incident)}`
-  if (kind === "digest" && incident.state === "flapping") return `${severity}: ${subject} still comes and goes`
+  if (kind === "digest") return `${severity}: ${subject} still comes and goes`
   return `${severity}: ${clause(incident)}`
 }
 

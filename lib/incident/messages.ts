@@ -114,6 +114,7 @@ function recoveredParts({ incident }: Told, { now }: Scene): string[][] {
       `*It was*  ${codeSpan(firstError(incident), 240)}`,
       label("Severity", severity),
       ...toldLines(incident),
+      ...aliasLines(incident),
       ...(ack ? [label("Acknowledged", `by ${ack.by} at ${shortTime(ack.at)}`)] : []),
       ...(severity <= "P1" ? [label("Next", "write the postmortem: its skeleton is in the incident")] : []),
     ],
@@ -125,6 +126,14 @@ function toldLines(incident: Incident): string[] {
   const heard = heardBefore(incident, ({ kind }) => kind === "recovered")
   if (heard === "no") return [label("Told", "only now: nobody could be reached while it lasted")]
   return heard === "yes" ? [] : [label("Told", "perhaps only now: it is not known whether an earlier message arrived")]
+}
+
+/** The names under which runs told of it that could not write it down: whoever reads those messages finds their end here. */
+function aliasLines({ aliases = [] }: Incident): string[] {
+  if (aliases.length === 0) return []
+  const shown = aliases.slice(0, maxListed).map((key) => `key ${codeSpan(key, 120)}`)
+  const rest = aliases.length - shown.length
+  return [`*Also told as*  ${[...shown, ...(rest > 0 ? [`and ${rest} more`] : [])].join(", ")}`]
 }
 
 function listParts(notice: Notice, scene: Scene): string[][] {
@@ -146,7 +155,8 @@ function entry(kind: MessageKind, { incident, url }: Told, scene: Scene): string
   const lasted = formatDuration(badForMs(incident, scene.now))
   const what = isOver ? `${incident.subject} recovered after ${lasted}` : present(incident, scene.now)
   const links = [...(url ? [slackLink(url, "open the incident")] : []), `key ${codeSpan(incident.key, 120)}`]
-  if (isOver) return [label(incident.severity, what, 300), ...toldLines(incident), links.join("  ·  ")]
+  if (isOver)
+    return [label(incident.severity, what, 300), ...toldLines(incident), ...aliasLines(incident), links.join("  ·  ")]
   return [
     label(incident.severity, what, 300),
     ...errorLines(incident).slice(0, 2),

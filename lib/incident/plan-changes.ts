@@ -23,9 +23,12 @@ export type PlanOrder = {
   about?(finding: Finding): About
   isPublic: boolean
   drill?: boolean
+  /** An earlier run may have told what could not be found now. */
+  isDoubtful?: boolean
 }
 
-const notShown = "the details are not shown in a public repository"
+/** The detail of what is kept where everyone can read it. */
+export const notShown = "the details are not shown in a public repository"
 
 /** What this run makes of the incidents, those that it leaves as they are included. Pure. */
 export function planChanges(heard: readonly HeardIncident[], order: PlanOrder): Change[] {
@@ -39,7 +42,18 @@ export function planChanges(heard: readonly HeardIncident[], order: PlanOrder): 
   const left = heard.filter(({ stored }) => !isActed.has(stored.id)).map(({ stored }) => drillChange(stored, order))
   const isDrilling = left.some(({ incident }) => isDrill(incident) && incident.state !== "closed")
   const drill = order.drill && !isDrilling ? [{ incident: drillIncident(now) }] : []
-  return [...[...acted, ...left].map((change) => withDoubt(change, recent)), ...drill]
+  const doubted = [...acted, ...left].map((change) => withDoubt(change, recent))
+  return [...(order.isDoubtful ? doubted.map((change) => withUnread(change, now)) : doubted), ...drill]
+}
+
+/** What is said as new of how bad something is may be what a run said that left its note where nobody can look now. */
+function withUnread(change: Change, now: Date): Change {
+  const { incident } = change
+  const isNew = ({ state, kind, at }: OutboxItem) =>
+    state === "pending" && (kind === "opened" || kind === "worse") && Date.parse(at) === now.getTime()
+  if (!incident.outbox.some(isNew)) return change
+  const outbox = incident.outbox.map((item) => (isNew(item) ? { ...item, mayBeRepeat: true } : item))
+  return { ...change, incident: { ...incident, outbox } }
 }
 
 /** The incident with what this run saw of it in full: what is written down in a public repository says less than people hear. */

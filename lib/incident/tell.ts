@@ -1,5 +1,6 @@
 import { errorText } from "../core/error-text.ts"
 import type { Finding } from "../core/finding.ts"
+import { catchUp, unknownNotes } from "./catch-up.ts"
 import { deliver, type Send, type Unkept } from "./deliver.ts"
 import { hearCommands } from "./hear-commands.ts"
 import type { About, Incident, IncidentMemory, StoredIncident } from "./incident.ts"
@@ -9,6 +10,7 @@ import { prepare } from "./outbox.ts"
 import { planChanges, withDetails } from "./plan-changes.ts"
 import { type Policy, rememberMs } from "./policy.ts"
 import type { Recent } from "./reconcile.ts"
+import { type NotesFrom, namedAsTold, type UnkeptNote, type UnkeptNotes } from "./unkept-note.ts"
 import { isDown, writeChanges } from "./write-changes.ts"
 
 /** Everything that telling the findings of one run takes. */
@@ -31,6 +33,10 @@ export type TellOrder = {
   isPublic: boolean
   /** Opens an exercise that rings everybody. */
   drill?: boolean
+  /** What earlier runs told that could not write it down; with `hasMemory` false only what is known without asking GitHub. Never rejects. */
+  readNotes?(hasMemory: boolean): Promise<UnkeptNotes>
+  /** Keeps what this run tells without writing it down for the runs after it; heard again it takes the place of what it heard before. */
+  leave?(notes: readonly UnkeptNote[]): void
   signal: AbortSignal
 }
 
@@ -42,38 +48,62 @@ export type Tidings = {
   /** How many messages arrived. */
   messages: number
   problems: string[]
+  /** The incidents hold all that earlier runs could not write down and that is to be read there. */
+  caughtUp: NotesFrom
 }
 
 /**
  * Hears the commands of people, decides what is to be said, writes it down, says it, and marks it as said; what earlier runs left is
  * said as well. Every message is written down before it is sent, so that none is lost, and one that may have arrived is sent again as
  * `may be a repeat`. What does not work makes `told` a failure and stops nothing else: when the memory is out of reach people hear
- * at least, in one message, what is down. Rejects only when the signal fired.
+ * at least, in one message, what is down, and a note is left of it, from which the first run with a memory makes the incident.
+ * Rejects only when the signal fired.
  */
 export async function tellIncidents(order: TellOrder): Promise<Tidings> {
   const { memory, now, policy, signal, findings } = order
-  const listed = await list(order)
+  const remembered = new Date(now.getTime() - rememberMs(policy))
+  const listed = await list(order, remembered)
   if (typeof listed === "string") return tellWithoutMemory(order, listed)
   const textOf = (incident: Incident) => incidentText(incident, order)
-  const heard = await hearCommands(listed, { ...order, textOf })
-  const changes = planChanges(heard.incidents, order)
+  const caught = await takeNotes(order, listed, remembered)
+  const heard = await hearCommands(caught.incidents, { ...order, textOf })
+  const changes = planChanges(heard.incidents, { ...order, isDoubtful: caught.isDoubtful })
   const prepared = changes.map((change) => ({ ...change, ...prepare(change.incident, now, order.send !== undefined) }))
   const written = await writeChanges(prepared, { memory, textOf, signal, policy, now })
   const cleared = written.cleared.map((one) => ({ ...one, shown: withDetails(one.stored.incident, findings) }))
   const unkept = written.unkept.map((one) => ({ ...one, incident: withDetails(one.incident, findings) }))
   const sent = await sendAll(order, cleared, unkept)
-  const problems = [...heard.problems, ...written.problems, ...sent.problems, ...silentDrill(order)]
+  const problems = [...caught.problems, ...heard.problems, ...written.problems, ...sent.problems, ...silentDrill(order)]
   const isUnheard = order.send === undefined && changes.some(({ incident }) => hasPending(incident))
   const counts = { opened: written.opened, closed: [...heard.closed, ...written.closed], messages: sent.messages }
   const told = toldText(problems, isUnheard, memory.name, written.count + sent.messages + heard.count)
-  return { told, ...counts, problems }
+  return { told, ...counts, problems, caughtUp: caught.from }
+}
+
+type Caught = { incidents: StoredIncident[]; problems: string[]; from: NotesFrom; isDoubtful: boolean }
+
+/** The incidents together with what earlier runs told that could not write it down. */
+async function takeNotes(order: TellOrder, listed: StoredIncident[], remembered: Date): Promise<Caught> {
+  if (!order.readNotes) return { incidents: listed, problems: [], from: "nowhere", isDoubtful: false }
+  const { notes, from, isDoubtful } = await order.readNotes(true)
+  const oldest = unknownNotes(notes, listed)[0]
+  if (!oldest) return { incidents: listed, problems: [], from, isDoubtful }
+  // What was closed long ago may know of a note that is older still.
+  const all = new Date(oldest.at) < remembered ? await list(order, new Date(oldest.at)) : listed
+  if (typeof all === "string") return { incidents: listed, problems: [all], from: "nowhere", isDoubtful: true }
+  const textOf = (incident: Incident) => incidentText(incident, order)
+  const caught = await catchUp(all, notes, { ...order, textOf })
+  const isRemembered = ({ incident: { state, closedAt } }: StoredIncident) =>
+    state !== "closed" || closedAt === undefined || new Date(closedAt) >= remembered
+  const incidents = caught.incidents.filter((one) => listed.includes(one) || isRemembered(one))
+  return { incidents, problems: caught.problems, from: caught.isDone ? from : "nowhere", isDoubtful }
 }
 
 /** The incidents that matter, or why they cannot be read. */
-async function list({ memory, now, policy, signal }: TellOrder): Promise<StoredIncident[] | string> {
+async function list({ memory, signal }: TellOrder, closedSince: Date): Promise<StoredIncident[] | string> {
   signal.throwIfAborted()
   try {
-    return await memory.list(new Date(now.getTime() - rememberMs(policy)))
+    return await memory.list(closedSince)
   } catch (error) {
     signal.throwIfAborted()
     return `the incidents in ${memory.name} cannot be read: ${errorText(error)}`
@@ -82,10 +112,12 @@ async function list({ memory, now, policy, signal }: TellOrder): Promise<StoredI
 
 /** All that can be done without a memory: what is certainly down is said in one message. What was said before is not known. */
 async function tellWithoutMemory(order: TellOrder, problem: string): Promise<Tidings> {
-  const { findings, now } = order
+  const { findings, now, recent, readNotes } = order
+  const { notes = [] } = (await readNotes?.(false)) ?? {}
   const changes = planChanges([], { ...order, isPublic: false })
-  const unkept: Unkept[] = changes.flatMap(({ incident }) => {
-    if (!isDown(incident)) return []
+  const unkept: Unkept[] = changes.flatMap(({ incident: planned }) => {
+    if (!isDown(planned)) return []
+    const incident = namedAsTold(planned, notes, recent.get(planned.subject) ?? [])
     return [{ incident, due: prepare(incident, now, true).due, why: problem }]
   })
   const sent = await sendAll(order, [], unkept)
@@ -96,6 +128,7 @@ async function tellWithoutMemory(order: TellOrder, problem: string): Promise<Tid
     closed: [],
     messages: sent.messages,
     problems,
+    caughtUp: "nowhere",
   }
 }
 
@@ -104,10 +137,10 @@ async function sendAll(
   cleared: Parameters<typeof deliver>[0],
   unkept: readonly Unkept[],
 ): Promise<{ messages: number; problems: string[] }> {
-  const { send, memory, signal } = order
+  const { send, memory, signal, leave } = order
   if (!send) return { messages: 0, problems: [] }
   const textOf = (incident: Incident) => incidentText(incident, order)
-  return deliver(cleared, unkept, { memory, send, scene: order, textOf, signal })
+  return deliver(cleared, unkept, { memory, send, scene: order, textOf, signal, ...(leave && { leave }) })
 }
 
 /** An exercise in which nobody can be rung shows that nobody would be. */

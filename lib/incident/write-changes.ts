@@ -35,7 +35,7 @@ export async function writeChanges(changes: readonly Prepared[], desk: Desk): Pr
   const wanted = changes.filter(({ stored, incident }) => stored?.incident !== incident)
   for (const change of wanted.toSorted((a, b) => a.incident.severity.localeCompare(b.incident.severity))) {
     desk.signal.throwIfAborted()
-    if (written.problems.length >= maxFailures) noteFailure(change, "not tried after others failed", written)
+    if (written.problems.length >= maxFailures) noteFailure(change, "not tried after others failed", desk, written)
     else await write(change, desk, written)
   }
   return written
@@ -60,7 +60,7 @@ async function write(change: Prepared, desk: Desk, written: Written): Promise<vo
     else if (stored.incident.state !== "closed" && incident.state === "closed") written.closed.push(incident)
   } catch (error) {
     signal.throwIfAborted()
-    noteFailure(change, errorText(error), written)
+    noteFailure(change, errorText(error), desk, written)
   }
 }
 
@@ -73,9 +73,9 @@ function isMarkedBy({ id, triedAt }: OutboxItem, { outbox }: Incident): boolean 
  * Makes an incident. When that fails it may be there all the same: because the answer was lost, or because another run was faster,
  * which then also tells it (`undefined`).
  */
-async function make(
-  { incident }: Prepared,
-  { memory, textOf, policy, now }: Desk,
+export async function make(
+  { incident }: Pick<Prepared, "incident">,
+  { memory, textOf, policy, now }: Omit<Desk, "signal">,
 ): Promise<StoredIncident | undefined> {
   try {
     return await memory.open(incident, textOf(incident))
@@ -90,8 +90,14 @@ async function make(
   }
 }
 
-/** Of what is new people hear all the same; of what is known already the next run tells. */
-function noteFailure({ stored, incident, due }: Prepared, why: string, written: Written): void {
+/** That something is down, or worse than was said. All else the next run tells. */
+const urgent = new Set(["opened", "flapping", "worse"])
+
+/** How bad something is people hear all the same, once in this run; a reminder or an end only when it is written down. */
+function noteFailure({ stored, incident, due }: Prepared, why: string, { now }: Desk, written: Written): void {
   written.problems.push(`${incident.key} could not be written down: ${why}`)
-  if (!stored && isDown(incident)) written.unkept.push({ incident, due, why })
+  if (!isDown(incident)) return
+  const isBadNow = Date.parse(incident.lastBadAt) === now.getTime()
+  const told = stored ? due.filter(({ item }) => isBadNow && urgent.has(item.kind)) : due
+  if (told.length > 0 || !stored) written.unkept.push({ incident, due: told, why })
 }

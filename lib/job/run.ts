@@ -1,5 +1,6 @@
 import type { Finding } from "../core/finding.ts"
 import type { Outcome } from "../core/outcome.ts"
+import type { UnkeptNote } from "../incident/unkept-note.ts"
 import type { Trigger } from "./job.ts"
 
 /** 0 done; 1 a `fail`; 2 configuration or usage; 3 the result could not be told (wins over 1). */
@@ -36,6 +37,10 @@ export type Run = {
   /** The run's page on GitHub. */
   url?: string
   traceId: string
+  /** In the ledger's own line: what was told of incidents that could not be written down. */
+  unkept?: UnkeptNote[]
+  /** In the ledger's own line: the incidents were reached, and hold what earlier runs left there that could not write them down. */
+  caughtUp?: "all" | "ledger"
   /** Where the result was told. In the ledger's own line its own entry is missing: the line is there. */
   told: Partial<Record<TellerName, Told>>
 }

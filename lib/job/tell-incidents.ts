@@ -5,6 +5,7 @@ import type { About, IncidentMemory } from "../incident/incident.ts"
 import type { Policy } from "../incident/policy.ts"
 import type { Recent } from "../incident/reconcile.ts"
 import { tellIncidents } from "../incident/tell.ts"
+import type { NotesFrom, UnkeptNote, UnkeptNotes } from "../incident/unkept-note.ts"
 import { sendSlack } from "../notify/slack.ts"
 import type { History } from "./past-runs.ts"
 import type { Verdict } from "./perform.ts"
@@ -30,6 +31,10 @@ export type IncidentContext = {
   isPublic: boolean
   /** What earlier runs saw of these subjects. */
   readRecent(subjects: readonly string[]): Promise<Recent>
+  /** What earlier runs told that could not write it down; never rejects. */
+  readNotes(hasMemory: boolean): Promise<UnkeptNotes>
+  /** Hears what this run leaves for the runs after it. */
+  legacy: Legacy
   /** What is known of earlier runs; `undefined` when there is no history to read. */
   readPast(): Promise<History | undefined>
   /** An address or a path for the name of a runbook. */
@@ -37,11 +42,14 @@ export type IncidentContext = {
   log: Log
 }
 
+/** What a run leaves for those after it: kept while it tells, since a run that is cut off leaves it as well. */
+export type Legacy = { unkept: readonly UnkeptNote[]; caughtUp: NotesFrom }
+
 const sendTimeoutMs = 10_000
 
 /** Makes incidents of what a run saw, and tells people of what changed: once, however often it is seen. Of a dry run nobody hears. */
 export function incidentTeller(context: IncidentContext): Teller {
-  const { slackUrl, log } = context
+  const { slackUrl, log, legacy } = context
   return {
     name: "incidents",
     timeoutMs: 180_000,
@@ -56,8 +64,12 @@ export function incidentTeller(context: IncidentContext): Teller {
         ...{ findings, recent, signal, now: new Date(run.endedAt) },
         ...(slackUrl && { send: (message) => sendSlack(slackUrl, message, { timeoutMs: sendTimeoutMs, signal }) }),
         ...(run.url && { runUrl: run.url }),
+        leave: (notes) => {
+          legacy.unkept = notes
+        },
         about: (finding) => aboutOf(finding, run, context, past),
       })
+      legacy.caughtUp = tidings.caughtUp
       for (const problem of tidings.problems) log.error(problem)
       return tidings.told
     },

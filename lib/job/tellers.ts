@@ -2,6 +2,7 @@ import { errorText } from "../core/error-text.ts"
 import { summarizeFindings } from "../core/finding.ts"
 import type { Log } from "../core/log.ts"
 import type { ActionsOutput } from "../github/actions-output.ts"
+import { type GitHub, openGitHub } from "../github/client.ts"
 import { looksWanted } from "../incident/policy.ts"
 import type { Redactor } from "../system/redact.ts"
 import { bounded, type Curfew } from "./curfew.ts"
@@ -13,9 +14,13 @@ import { hidesDetails, publicRecords, publicRun, recordsOf } from "./public-run.
 import { readRecentLooks } from "./recent-looks.ts"
 import { exitCodeOf, type Run } from "./run.ts"
 import { type Telling, tell } from "./tell.ts"
-import { type IncidentContext, incidentTeller } from "./tell-incidents.ts"
+import { type IncidentContext, incidentTeller, type Legacy } from "./tell-incidents.ts"
 import { ledgerTeller } from "./tell-ledger.ts"
 import { summaryTeller } from "./tell-summary.ts"
+import { postNotes, readUnkeptNotes } from "./unkept-notes.ts"
+
+/** Pages of failed runs are asked for beside the incidents: they must not use up the time for telling. */
+const pageLimits = { callMs: 10_000, patienceMs: 20_000 }
 
 /** A finished run and all that telling it takes. */
 export type Scene = {
@@ -37,20 +42,28 @@ export async function tellAll(scene: Scene, run: Run): Promise<Run["told"]> {
   const { json } = prepared.command
   const isHidden = hidesDetails(prepared, verdict)
   const records = redactor.value(isHidden ? publicRecords(verdict) : recordsOf(verdict))
+  const legacy: Legacy = { unkept: [], caughtUp: "nowhere" }
   const telling: Telling = { run, records, page: verdict.page && redactor.text(verdict.page) }
   const shown = isHidden ? { ...telling, run: publicRun(run), page: undefined } : telling
   const [summary, incidents] = await Promise.all([
     tell(summaryTeller({ ...scene, json }), shown, { ...scene, reserveMs: 500 }),
-    tell(incidentTeller(incidentContext(scene)), telling, { ...scene, reserveMs: 500 }),
+    tell(incidentTeller(incidentContext(scene, legacy)), telling, { ...scene, reserveMs: 500 }),
   ])
   const told = redactor.value({ summary, incidents })
-  const line = ledgerLine({ ...shown.run, told, exitCode: exitCodeOf(verdict, told) }, prepared.job?.observer)
+  const left = redactor.value(bequeath(legacy))
+  if (left.unkept && scene.actions && !json) postNotes(left.unkept, scene.actions)
+  const line = ledgerLine({ ...shown.run, ...left, told, exitCode: exitCodeOf(verdict, told) }, prepared.job?.observer)
   const ledger = await tell(
     ledgerTeller(prepared.ledger, verdict.kind),
     { ...telling, run: line },
     { ...scene, reserveMs: 250 },
   )
   return redactor.value({ ...told, ledger })
+}
+
+/** What of a legacy is worth a word in the run's line. */
+function bequeath({ unkept, caughtUp }: Legacy): Pick<Run, "unkept" | "caughtUp"> {
+  return { ...(unkept.length > 0 && { unkept: [...unkept] }), ...(caughtUp !== "nowhere" && { caughtUp }) }
 }
 
 /** An observer runs every few minutes: of what is as it should be its observations say enough. */
@@ -60,7 +73,8 @@ function ledgerLine(run: Run, isObserver = false): Run {
   return { ...run, findings, summary: findings.length === 0 ? "all is as it should be" : summarizeFindings(findings) }
 }
 
-function incidentContext({ prepared, verdict, log, curfew, redactor }: Scene): IncidentContext {
+function incidentContext(scene: Scene, legacy: Legacy): IncidentContext {
+  const { prepared, verdict, log, curfew, redactor } = scene
   const { alerts, app, origin, ledger, job, name, now } = prepared
   return {
     ...{ memory: prepared.incidents, policy: prepared.policy, slackUrl: alerts.slackUrl, app, log },
@@ -69,9 +83,22 @@ function incidentContext({ prepared, verdict, log, curfew, redactor }: Scene): I
     ...{ drill: verdict.drill ?? false, isPublic: origin.isPublic, aboutSubjects: redactor.value(verdict.about ?? {}) },
     readRecent: async (subjects) =>
       ledger ? readRecentLooks(ledger, name, subjects, { now, wanted: looksWanted(prepared.policy) }) : new Map(),
+    legacy,
+    readNotes: (hasMemory) => {
+      const sources = { ledger, workflowRun: origin.workflowRun, now, log }
+      return readUnkeptNotes({ ...sources, ...(hasMemory && job?.observer && { github: githubOf(scene) }) })
+    },
     readPast: () => readPast(prepared, log, curfew),
     runbookAddress: (name) => `${origin.filesUrl ? `${origin.filesUrl}/` : ""}docs/runbooks/${name}.md`,
   }
+}
+
+/** GitHub, for runs in Actions: others have no pages. Not for one that must end. */
+function githubOf({ prepared: { origin }, env, log, curfew }: Scene): GitHub | undefined {
+  const [token, repository] = [env.GITHUB_TOKEN?.trim(), env.GITHUB_REPOSITORY?.trim()]
+  if (!origin.inActions || !token || !repository || curfew.signal.aborted) return undefined
+  const apiUrl = env.GITHUB_API_URL?.trim() || "https://api.github.com"
+  return openGitHub({ token, repository, apiUrl, log, limits: pageLimits })
 }
 
 function impactOf({ job, name }: Prepared): string {

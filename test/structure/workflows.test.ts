@@ -24,6 +24,7 @@ const destructive = ["decay", "cleanup", "maintenance", "prune", "restore"]
 const jobRights = { contents: "write", issues: "write" }
 const moreRights: Record<string, Record<string, string>> = {
   ".github/workflows/alert.yml": { actions: "read", checks: "read" },
+  ".github/workflows/pulse.yml": { actions: "read", checks: "read" },
 }
 
 type Described = { file: string; workflow: WorkflowFile }

@@ -1,14 +1,24 @@
 import type { Incident, IncidentMemory, StoredIncident } from "../../lib/incident/incident.ts"
 import type { Policy } from "../../lib/incident/policy.ts"
 import { type Tidings, tellIncidents } from "../../lib/incident/tell.ts"
+import type { UnkeptNote, UnkeptNotes } from "../../lib/incident/unkept-note.ts"
 import type { SlackMessage } from "../../lib/notify/slack-message.ts"
 import { NotTaken } from "../../lib/notify/undelivered.ts"
 import type { Dice } from "./month.ts"
 import type { Teller } from "./month-play.ts"
 import { hourMs } from "./watch.ts"
 
-/** How often something far away does not work. `awayHours`: it is out of reach for that long, about twice a week. */
-export type Faults = { slackRefuses: number; slackLoses: number; memoryFails: number; awayHours: number }
+/**
+ * How often something far away does not work. `awayHours`: it is out of reach for up to that long, about twice a week; of the times in
+ * which the incidents are, `ledgerShare` are such of the ledger as well, and it has as many of its own.
+ */
+export type Faults = {
+  slackRefuses: number
+  slackLoses: number
+  memoryFails: number
+  awayHours: number
+  ledgerShare?: number
+}
 
 /** A message as it arrived: what it is about, and whether it says that it may be a repeat. */
 export type Arrival = {
@@ -25,6 +35,8 @@ export type FaultyTeller = Teller & {
   tidings: Tidings[]
   /** Runs in which everything worked. */
   calm: Set<number>
+  /** What runs told that could not write it down. */
+  left: UnkeptNote[]
 }
 
 /** Telling as jobs do it, to a memory and a channel that fail at random: before they did their work, or after it, with the answer lost. */
@@ -32,7 +44,17 @@ export function faultyTeller(policy: Policy, faults: Faults, dice: Dice, start: 
   const arrivals: Arrival[] = []
   const tidings: Tidings[] = []
   const calm = new Set<number>()
-  const away = { slack: absences(faults.awayHours, dice, start), memory: absences(faults.awayHours, dice, start) }
+  const memoryAway = absences(faults.awayHours, dice, start)
+  const { ledgerShare = 0 } = faults
+  const own = ledgerShare > 0 ? absences(faults.awayHours, dice, start) : []
+  const away = {
+    slack: absences(faults.awayHours, dice, start),
+    memory: memoryAway,
+    ledger: [...own, ...memoryAway.filter(() => dice.chance(ledgerShare))],
+  }
+  const left: UnkeptNote[] = []
+  const inLedger: UnkeptNote[] = []
+  const onPages: UnkeptNote[] = []
   let now = start
   let hadFault = false
   const fault = (error: Error): Error => {
@@ -54,18 +76,34 @@ export function faultyTeller(policy: Policy, faults: Faults, dice: Dice, start: 
     if (isLost) throw fault(new Error("Slack's answer was lost"))
   }
 
+  const readNotes = async (hasMemory: boolean): Promise<UnkeptNotes> => {
+    if (isAway(away.ledger)) return { notes: [], from: "nowhere", isDoubtful: true }
+    if (!hasMemory) return { notes: inLedger, from: "ledger", isDoubtful: false }
+    if (dice.chance(faults.memoryFails)) return { notes: inLedger, from: "ledger", isDoubtful: true }
+    return { notes: [...inLedger, ...onPages], from: "all", isDoubtful: false }
+  }
+
   return {
     arrivals,
     tidings,
     calm,
+    left,
     incidents: memory.kept,
-    async tell(findings, recent, at) {
+    forgets: (at) => away.ledger.some(([from, to]) => from <= at.getTime() && at.getTime() < to),
+    async tell(findings, seen, at) {
       now = at
       hadFault = false
-      const order = { memory, send, policy, findings, recent, now: at, isPublic: false }
+      let notes: readonly UnkeptNote[] = []
+      const leave = (told: readonly UnkeptNote[]) => {
+        notes = told
+      }
+      const recent = isAway(away.ledger) ? new Map() : seen
+      const order = { readNotes, leave, memory, send, policy, findings, recent, now: at, isPublic: false }
       const app = { name: "PrepPilot", environment: "production" }
       const signal = new AbortController().signal
       tidings.push(await tellIncidents({ ...order, app, signal, runbookAddress: (name) => `docs/runbooks/${name}.md` }))
+      left.push(...notes)
+      ;(isAway(away.ledger) ? onPages : inLedger).push(...notes)
       if (!hadFault) calm.add(at.getTime())
     },
   }

@@ -10,6 +10,8 @@ import { defaultPolicy } from "./watch.ts"
 export type Teller = {
   tell(findings: readonly Finding[], recent: Recent, now: Date): Promise<void> | void
   incidents(): readonly Incident[]
+  /** What this run saw is seen by no later one: the ledger could not be reached. */
+  forgets?(at: Date): boolean
 }
 
 /** An outage, the looks that saw it alone, without what it depends on, and the incidents that were open at those looks. */
@@ -30,7 +32,7 @@ export async function playMonth(month: Month, teller: Teller): Promise<Seen[]> {
       for (const key of openKeys(teller.incidents(), outage)) found.keys.add(key)
       seen.set(outage, found)
     }
-    for (const { subject, outcome, inMaintenance } of findings) {
+    for (const { subject, outcome, inMaintenance } of teller.forgets?.(at) ? [] : findings) {
       const rows = recent.get(subject) ?? []
       recent.set(subject, [...rows.slice(1 - keptLooks), { at, outcome, ...(inMaintenance && { inMaintenance }) }])
     }

@@ -4,6 +4,7 @@ import type { Finding } from "../../../lib/core/finding.ts"
 import type { Outcome } from "../../../lib/core/outcome.ts"
 import type { Policy } from "../../../lib/incident/policy.ts"
 import { tellIncidents } from "../../../lib/incident/tell.ts"
+import type { UnkeptNote } from "../../../lib/incident/unkept-note.ts"
 import type { SlackMessage } from "../../../lib/notify/slack-message.ts"
 import { NotTaken } from "../../../lib/notify/undelivered.ts"
 import { memoryInTest } from "./memory-in-test.ts"
@@ -23,13 +24,14 @@ const names = ["api", "web"] as const
 const slackAnswers = ["ok", "ok", "ok", "refused", "arrives, unknown", "lost, unknown"] as const
 const memoryAnswers = ["works", "works", "works", "fails", "works, but its answer is lost"] as const
 
-/** One run: how each service is, how Slack answers each message, and how the memory answers each call. */
+/** One run: how each service is, how Slack answers each message, how the memory answers each call, and whether notes can be read. */
 const tick = fc.record({
   outcomes: fc.tuple(...names.map(() => fc.constantFrom<Outcome>("ok", "ok", "fail", "fail", "unknown"))),
   slack: fc.array(fc.constantFrom(...slackAnswers), { minLength: 4, maxLength: 4 }),
   list: fc.constantFrom(...memoryAnswers),
   open: fc.array(fc.constantFrom(...memoryAnswers), { maxLength: 3 }),
   update: fc.array(fc.constantFrom(...memoryAnswers), { maxLength: 6 }),
+  hasNotes: fc.constantFrom(true, true, false),
 })
 
 type Tick = typeof tick extends fc.Arbitrary<infer T> ? T : never
@@ -40,8 +42,9 @@ async function live(ticks: readonly Tick[]) {
   const memory = memoryInTest()
   const recent = new Map<string, { at: Date; outcome: Outcome }[]>()
   const arrivals: Arrival[] = []
-  const calm: Tick = { outcomes: ["ok", "ok"], slack: [], list: "works", open: [], update: [] }
-  for (const [run, { outcomes, slack, list, open, update }] of [...ticks, calm, calm, calm, calm].entries()) {
+  const calm: Tick = { outcomes: ["ok", "ok"], slack: [], list: "works", open: [], update: [], hasNotes: true }
+  const left: UnkeptNote[] = []
+  for (const [run, { outcomes, slack, list, open, update, hasNotes }] of [...ticks, calm, calm, calm, calm].entries()) {
     const now = new Date(Date.parse("2026-03-01T00:07:00Z") + run * 15 * 60_000)
     const answers = [...slack]
     memory.next("list", list)
@@ -57,12 +60,21 @@ async function live(ticks: readonly Tick[]) {
       const outcome = outcomes[at] ?? "ok"
       return { subject: `service/${name}`, outcome, detail: `${name}: ${outcome}`, isConfirmed: outcome === "fail" }
     })
+    let told: readonly UnkeptNote[] = []
     await tellIncidents({
+      readNotes: async () => ({
+        ...{ notes: hasNotes ? [...left] : [], from: hasNotes ? ("all" as const) : ("nowhere" as const) },
+        isDoubtful: !hasNotes,
+      }),
+      leave: (notes) => {
+        told = notes
+      },
       ...{ memory, send, policy, findings, recent: new Map(recent), now, isPublic: false },
       app: { name: "PrepPilot", environment: "production" },
       runbookAddress: (name) => name,
       signal: new AbortController().signal,
     })
+    left.push(...told)
     for (const { subject, outcome } of findings)
       recent.set(subject, [...(recent.get(subject) ?? []), { at: now, outcome }].slice(-14))
   }
@@ -97,6 +109,10 @@ describe("telling, whatever fails", () => {
             ).toBe(true)
             expect(new Set(same.map(({ run }) => run)).size, `${is} ${key}: once a run`).toBe(same.length)
           }
+        }
+        for (const key of new Set(arrivals.flatMap(({ keys, isOpening }) => (isOpening ? keys : [])))) {
+          const isEnded = arrivals.some(({ keys, isOver }) => isOver && keys.includes(key))
+          expect(isEnded, `${key} was told, wherever, and its end as well`).toBe(true)
         }
         for (const incident of memory.kept()) {
           expect(incident.state).toBe("closed")

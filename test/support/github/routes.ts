@@ -183,6 +183,7 @@ function filteredRuns({ url }: Call, runs: state.GitHubRun[]): state.GitHubRun[]
   const created = searchParams.get("created")
   return runs
     .filter((run) => !created?.startsWith("<") || Date.parse(run.created_at) < Date.parse(created.slice(1)))
+    .filter((run) => !created?.startsWith(">=") || Date.parse(run.created_at) >= Date.parse(created.slice(2)))
     .filter((run) => status === null || run.conclusion === status || run.status === status)
     .filter((run) => (branch === null || run.head_branch === branch) && (event === null || run.event === event))
     .sort((left, right) => Date.parse(right.created_at) - Date.parse(left.created_at) || right.id - left.id)
