@@ -52,8 +52,9 @@ export function reconcile(
   const isSeen = (subject: Subject) => isGoodNow(subject) || isBadNow(subject)
   const looked = [...subjects.values()].filter(isSeen)
   const seen = new Set(looked.map(({ name }) => name))
+  const below = Map.groupBy(looked, ({ name }) => muted.get(name))
   const steps = looked.flatMap((subject) => {
-    const children = looked.filter(({ name }) => muted.get(name) === subject.name)
+    const children = below.get(subject.name) ?? []
     const isMuted = muted.has(subject.name) || held.has(subject.name)
     return stepsOf(subject, { muted: children, isMuted, seen, policy, now })
   })

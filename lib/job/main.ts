@@ -1,6 +1,6 @@
 import { errorText } from "../core/error-text.ts"
+import { loadQuickly } from "../system/load-quickly.ts"
 import { createRedactor, type Redactor } from "../system/redact.ts"
-import { runCommandLine } from "./cli.ts"
 
 /*
  * The only file that knows the process: arguments, environment, signals, output and exit code.
@@ -47,12 +47,15 @@ for (const stream of [process.stdout, process.stderr]) {
 for (const name of Object.keys(process.env)) if (/^PG[A-Z]+$/.test(name)) delete process.env[name]
 
 const { argv, env, stdout, stderr } = process
+loadQuickly({ keepCompiled: !env.CI })
 const inActions = env.GITHUB_ACTIONS === "true"
 const actions = inActions ? (await import("../github/actions-output.ts")).actionsOutput : undefined
 const place = { env, root: process.cwd(), stdout, stderr, ...(actions && { actions }) }
 const input = { ...place, argv: argv.slice(2), signal: stop.signal }
-const exitCode = await runCommandLine(input).catch((error: unknown) => {
-  endWithDefect(error)
-  return 1
-})
+const exitCode = await import("./cli.ts")
+  .then(({ runCommandLine }) => runCommandLine(input))
+  .catch((error: unknown) => {
+    endWithDefect(error)
+    return 1
+  })
 process.exit(hasDefect ? exitCode || 1 : exitCode)

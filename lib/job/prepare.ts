@@ -20,8 +20,6 @@ import { type Origin, readOrigin, type Variables } from "./origin.ts"
 import { openRunLedger } from "./run-ledger.ts"
 import { latestSlot } from "./slot.ts"
 
-const noAlerts = alertsSchema.parse({})
-
 export type Request = {
   job?: Job
   name: string
@@ -126,7 +124,7 @@ async function configure({
   const ops = raw === undefined ? undefined : await settings.attempt(() => parseConfig(raw, file))
   const environment = liveEnvironment(env, live)
   const config = job && ops ? await settings.attempt(() => job.config(ops, environment)) : undefined
-  const told = ops?.alerts ?? salvageAlerts(raw) ?? noAlerts
+  const told = ops?.alerts ?? salvageAlerts(raw) ?? alertsSchema.parse({})
   const { alerts, problems } = readAlerts(told, name, env, live)
   settings.problems.push(...environment.problems(), ...problems)
   return {

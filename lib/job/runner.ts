@@ -53,12 +53,13 @@ export async function runJob(input: RunInput): Promise<{ run: Run; exitCode: Exi
   const log = createLog({ ...format, stream: stderr, redactor, clock })
   const curfew = createCurfew(input.signal ?? new AbortController().signal, curfewMs)
 
+  const checkedOut = env.GITHUB_SHA ? undefined : commitOf(root) // git answers while the rest is read
   const prepared = await prepare(
     { ...subject, argv, env, root, actions, log, signal: curfew.signal },
     startedAt,
     redactor,
   )
-  const frame = await frameOf(prepared, root, traceId)
+  const frame = frameOf(prepared, await checkedOut, traceId)
   const isPrivate = prepared.isUsageOnly && prepared.origin.trigger === "hand"
   const heartbeatUrl = prepared.dryRun || isPrivate ? undefined : prepared.alerts.heartbeatUrl
   const heartbeat = createHeartbeat(heartbeatUrl, log, curfew)
@@ -90,9 +91,9 @@ async function closeLedger({ ledger }: Prepared, log: Log, curfew: Curfew): Prom
 type Frame = Omit<Run, "endedAt" | "outcome" | "exitCode" | "summary" | "findings" | "told">
 
 /** What is known of a run before it does anything. */
-async function frameOf(prepared: Prepared, root: string, traceId: string): Promise<Frame> {
+function frameOf(prepared: Prepared, checkedOut: string | undefined, traceId: string): Frame {
   const { name, origin, now, slot, dryRun, command } = prepared
-  const commit = origin.commit ?? (await commitOf(root))
+  const commit = origin.commit ?? checkedOut
   return {
     schema: 1,
     id: origin.workflowRun ? `${origin.workflowRun}-${name}` : `${compact(now)}-${randomBytes(2).toString("hex")}`,

@@ -15,11 +15,14 @@ function charsetOfMark([first, second, third]: Uint8Array): string | undefined {
   return first === 0xfe && second === 0xff ? "utf-16be" : undefined
 }
 
+const utf8 = new TextDecoder()
+
 function decoderFor(label: string): InstanceType<typeof TextDecoder> {
+  if (/^utf-?8$/i.test(label)) return utf8
   try {
     return new TextDecoder(label)
   } catch {
-    return new TextDecoder() // a charset that nobody knows
+    return utf8 // a charset that nobody knows
   }
 }
 

@@ -16,7 +16,7 @@ export async function checkService(service: Service, around: Surroundings): Prom
 async function check(probe: Probe, around: Surroundings): Promise<CheckResult> {
   switch (probe.kind) {
     case "http":
-      return (await import("./http-check.ts")).checkHttp(probe, around)
+      return (await loadHttp()).checkHttp(probe, around)
     case "tcp":
       return (await import("./tcp-check.ts")).checkTcp(probe, around)
     case "dns":
@@ -30,4 +30,12 @@ async function check(probe: Probe, around: Surroundings): Promise<CheckResult> {
     case "redis":
       return (await import("./redis-check.ts")).checkRedis(probe, around)
   }
+}
+
+let http: Promise<typeof import("./http-check.ts")> | undefined
+
+/** Once: most services are of this kind, and asking the loader again for each takes a tenth of the whole look. */
+function loadHttp(): Promise<typeof import("./http-check.ts")> {
+  http ??= import("./http-check.ts")
+  return http
 }

@@ -64,18 +64,29 @@ export async function readBody(
   return { bytes: Buffer.concat(chunks), isCut: sizeBytes > maxBytes }
 }
 
-/** What is not packed needs no pipeline, which costs more than all the rest of a small answer. */
-async function readPlain(body: Readable, maxBytes: number, onBytes: (sizeBytes: number) => void): Promise<ReadBody> {
+/** What is not packed needs no pipeline and no iterator, each of which costs more than all the rest of a small answer. */
+function readPlain(body: Readable, maxBytes: number, onBytes: (sizeBytes: number) => void): Promise<ReadBody> {
+  const { promise, resolve, reject } = Promise.withResolvers<ReadBody>()
   const chunks: Uint8Array[] = []
   let sizeBytes = 0
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+  const finish = () => resolve({ bytes: Buffer.concat(chunks), isCut: sizeBytes > maxBytes })
+  body.on("data", (chunk: Uint8Array) => {
+    if (sizeBytes > maxBytes) return
     onBytes(chunk.length)
     chunks.push(chunk.subarray(0, maxBytes - sizeBytes))
     sizeBytes += chunk.length
-    if (sizeBytes > maxBytes) break
-  }
-  return { bytes: Buffer.concat(chunks), isCut: sizeBytes > maxBytes }
+    if (sizeBytes <= maxBytes) return
+    finish()
+    body.destroy()
+  })
+  body.once("end", finish)
+  body.once("error", reject)
+  body.once("close", () => reject(closedEarly)) // nothing after the end
+  if (body.destroyed) reject(body.errored ?? closedEarly) // it tells no more
+  return promise
 }
+
+const closedEarly = new Error("the body was closed before its end")
 
 async function unpackersFor(coding: string, body: Readable): Promise<Transform[]> {
   const names = coding

@@ -21,7 +21,7 @@ export async function checkHttp(probe: HttpProbe, around: Surroundings): Promise
   around.signal.throwIfAborted()
   const trust = await trustFor(probe.caFile)
   if (trust instanceof Error) return { outcome: "unknown", detail: trust.message, timings: { totalMs: 0 } }
-  await loadUndici() // what that takes is not the service's time
+  loadUndici() // what that takes is not the service's time
   const elapsed = startTimer()
   const limit = withDeadline(around)
   try {
@@ -74,9 +74,9 @@ async function askAll(
 function firstMessage(probe: HttpProbe): HttpMessage {
   const url = new URL(probe.url)
   const authorization = basicAuthorization(url)
-  url.username = ""
-  url.password = ""
-  url.hash = ""
+  if (url.username !== "") url.username = "" // each makes it anew, whether it changes or not
+  if (url.password !== "") url.password = ""
+  if (url.href.includes("#")) url.hash = ""
   const isJson = probe.expect.format === "json" || probe.expect.json.length > 0
   const usual = {
     accept: isJson ? "application/json, */*;q=0.5" : "*/*",
@@ -127,7 +127,7 @@ async function judged(
   timings: PhaseTimings,
 ): Promise<CheckResult> {
   const { words, ...judgement } = await judgeAnswer(answer, probe, url.pathname)
-  const first = new URL(seen[0] ?? url)
+  const first = seen.length > 1 && seen[0] !== undefined ? new URL(seen[0]) : url
   const isElsewhere = first.origin !== url.origin
   const hint =
     isElsewhere && judgement.failure?.class === "auth"

@@ -1,3 +1,4 @@
+import { createRequire } from "node:module"
 import type { SecureContext } from "node:tls"
 import type { Client, Dispatcher } from "undici"
 import { startTimer } from "../system/clock.ts"
@@ -30,12 +31,12 @@ export type Reach = {
  * network does. The time until the first byte is measured from the call.
  */
 export async function exchange(message: HttpMessage, reach: Reach): Promise<Exchange> {
-  const undici = await loadUndici()
+  const { Client, request } = loadUndici()
   const { deadline } = reach
   const elapsed = startTimer()
   const progress: Progress = { phase: "connect", timings: {}, addresses: [] }
   const seen: { bytesRead: number; certificate?: BadCertificate; lengthBytes?: number } = { bytesRead: 0 }
-  const client = new undici.Client(message.url.origin, {
+  const client = new Client(message.url.origin, {
     connect: measuringConnector(progress, reach.trust, (problem) => {
       seen.certificate = problem
     }),
@@ -45,7 +46,7 @@ export async function exchange(message: HttpMessage, reach: Reach): Promise<Exch
   })
   const release = onAbort(deadline, () => end(client, progress, deadline.reason))
   try {
-    const response = await client.request(requestFor(message))
+    const response = await request.call(client, requestFor(message))
     response.body.on("error", () => undefined) // it is told where the body is read, and not wanted where it is not
     progress.timings.firstByteMs = elapsed()
     progress.phase = "body"
@@ -67,11 +68,20 @@ export async function exchange(message: HttpMessage, reach: Reach): Promise<Exch
 }
 
 const finished = new Error("the request is over")
-let undici: Promise<typeof import("undici")> | undefined
+const require = createRequire(import.meta.url)
+type Undici = { Client: typeof Client; request: typeof Client.prototype.request }
 
-/** When it is first needed, since it takes longer than starting Node; and once, since asking the loader again takes long too. */
-export function loadUndici(): Promise<typeof import("undici")> {
-  undici ??= import("undici")
+let undici: Undici | undefined
+
+/**
+ * What of undici is needed here, when it first is. All of it, most of which is `fetch`, WebSocket and caches, takes longer to load than
+ * Node and tsx together; `Client.request` is put together only there.
+ */
+export function loadUndici(): Undici {
+  undici ??= {
+    Client: require("undici/lib/dispatcher/client.js"),
+    request: require("undici/lib/api/api-request.js"),
+  }
   return undici
 }
 
@@ -97,5 +107,9 @@ function lengthOf(headers: Record<string, string>): number | undefined {
 }
 
 function joined(headers: Record<string, string | string[] | undefined>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value ?? []].flat().join(", ")]))
+  const pairs = Object.entries(headers).map(([name, value = ""]) => [
+    name,
+    Array.isArray(value) ? value.join(", ") : value,
+  ])
+  return Object.fromEntries(pairs)
 }

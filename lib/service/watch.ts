@@ -25,7 +25,7 @@ export type WatchOrder = { now: Date; signal: AbortSignal; log: Log; limit: numb
 
 export function startWatch({ now, signal: runSignal, log, limit, deadlineMs }: WatchOrder): Watch {
   const elapsedMs = startTimer()
-  const signal = AbortSignal.any([runSignal, AbortSignal.timeout(deadlineMs)])
+  const { signal } = ending(AbortSignal.any([runSignal, AbortSignal.timeout(deadlineMs)]))
   const isOver = () => {
     runSignal.throwIfAborted()
     return signal.aborted
@@ -45,4 +45,13 @@ export function startWatch({ now, signal: runSignal, log, limit, deadlineMs }: W
     time: () => new Date(now.getTime() + Math.round(elapsedMs())),
     pause: async (ms) => (await within(() => sleep(Math.max(0, ms), signal).then(() => true))) ?? false,
   }
+}
+
+/** Fires with `signal`. Each look listens for a while, and a signal made of several counts its listeners each time. */
+function ending(signal: AbortSignal): AbortController {
+  const controller = new AbortController()
+  const abort = () => controller.abort(signal.reason)
+  if (signal.aborted) abort()
+  else signal.addEventListener("abort", abort, { once: true })
+  return controller
 }

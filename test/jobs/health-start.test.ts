@@ -6,10 +6,14 @@ import { expect, it } from "vitest"
 import { makeCheckout, moduleUrl } from "../support/checkout.ts"
 import { startWebServer } from "../support/web-server.ts"
 
-/** Notes the address of every module that is loaded. */
+/** Notes the address of whatever is found by its name; so each package is entered, its own files may pass a hook by. */
 const watcher = `import { appendFileSync } from "node:fs"
 import { registerHooks } from "node:module"
-registerHooks({ load(url, context, next) { appendFileSync(process.env.LOADED, url + "\\n"); return next(url, context) } })`
+registerHooks({ resolve(specifier, context, next) {
+  const found = next(specifier, context)
+  appendFileSync(process.env.LOADED, found.url + "\\n")
+  return found
+} })`
 
 it("loads no library that looking at one web service does not need", async () => {
   await using web = await startWebServer()
