@@ -68,7 +68,7 @@ export default defineConfig({
           where: "level = 'info'",
           maxShare: 30,
         },
-        { name: "debugging", table: "logs", column: "at", olderThan: "7 days", where: "level = 'debug'", maxShare: 40 },
+        { name: "debugging", table: "logs", column: "at", olderThan: "7 days", where: "level = 'debug'", maxShare: 50 },
         {
           name: "stuck-executions",
           table: "job_executions",
