@@ -3,7 +3,7 @@ import { formatDuration } from "../core/duration.ts"
 import { errorText } from "../core/error-text.ts"
 import type { Finding } from "../core/finding.ts"
 import { formatCounted } from "../core/size.ts"
-import type { CareItem } from "./check.ts"
+import type { CareCheck, CareItem } from "./check.ts"
 import { compareItems, type Since, type SortedItems, sortItems } from "./known-items.ts"
 import type { CheckReport } from "./run-checks.ts"
 
@@ -43,7 +43,7 @@ function findingOf(
 ): Finding {
   const common = {
     subject: `database/${database}/care/${check.name}`,
-    runbook: `database-${check.name}`,
+    runbook: runbookOf(check),
     severity: settings.checks[check.name]?.severity ?? check.severity,
   }
   if (result.status === "skipped") return { ...common, outcome: "unknown", detail: `not looked at: ${result.reason}` }
@@ -71,6 +71,11 @@ function findingOf(
   const detail = [describeItems(counted), ...(since ? [describeSince(since)] : []), ...asides].join("; ")
   // What the catalogue says of a failure is so: no second run need see it.
   return { ...common, outcome: worst, detail, facts, ...(worst === "fail" && { isConfirmed: true }) }
+}
+
+/** Each check has a page of its own; a test holds that. */
+function runbookOf({ name }: Pick<CareCheck, "name">): string {
+  return `database-${name}`
 }
 
 function describeItems(items: readonly CareItem[]): string {

@@ -7,6 +7,8 @@ import { pathToFileURL } from "node:url"
 import { generateX25519Identity, identityToRecipient } from "age-encryption"
 import { onTestFinished } from "vitest"
 import backup from "../../jobs/backup.ts"
+import cleanup from "../../jobs/cleanup.ts"
+import maintenance from "../../jobs/maintenance.ts"
 import restoreTest from "../../jobs/restore-test.ts"
 import type { Job } from "../../lib/job/job.ts"
 import type { Run } from "../../lib/job/run.ts"
@@ -15,7 +17,7 @@ import { openStore } from "../../lib/store/open.ts"
 import type { Store } from "../../lib/store/store.ts"
 import { createDatabase, type TestDatabase } from "./postgres.ts"
 
-const jobs = { backup, "restore-test": restoreTest }
+const jobs = { backup, cleanup, maintenance, "restore-test": restoreTest }
 export type JobName = keyof typeof jobs
 
 export type NightRun = { run: Run; exitCode: number; stdout: string; stderr: string }
