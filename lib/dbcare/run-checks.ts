@@ -46,7 +46,7 @@ export async function runChecks({ address, checks, signal, ...order }: ChecksOrd
 /** Nothing that a check asks may write, wait long for a lock, or be misled by a search path. Returns the server's version number. */
 async function prepareSession(client: Client): Promise<number> {
   const { rows } = await client.query(
-    `select set_config('default_transaction_read_only', 'on', false), set_config('search_path', '', false),
+    `select set_config('default_transaction_read_only', 'on', false), set_config('search_path', '', false), set_config('jit', 'off', false),
             set_config('lock_timeout', $1, false), current_setting('server_version_num') as version`,
     [String(lockTimeoutMs)],
   )
