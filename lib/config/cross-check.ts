@@ -1,4 +1,5 @@
 import { z } from "zod"
+import { ruleProblems } from "./cross-check-rules.ts"
 import { circles, serviceProblems } from "./cross-check-service.ts"
 import { nearest } from "./nearest.ts"
 
@@ -38,7 +39,10 @@ export function crossCheck(input: unknown): string[] {
       ...serviceProblems(`services.${name}`, service),
     ]),
     ...circleProblems(services),
-    ...Object.entries(databases).flatMap(([name, database]) => databaseProblems(name, database)),
+    ...Object.entries(databases).flatMap(([name, database]) => [
+      ...databaseProblems(name, database),
+      ...ruleProblems(`databases.${name}`, database),
+    ]),
     ...metrics.flatMap((metric, index) =>
       unknownName(`metrics[${index}].database`, metric?.database, Object.keys(databases), "database"),
     ),

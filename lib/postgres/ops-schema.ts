@@ -34,6 +34,15 @@ const tables = {
     facts jsonb not null default '{}',
     run_id text not null,
     changed_at timestamptz not null default now()`,
+  /** Parts of archives that were brought back, by the table that they were loaded into: loading one twice loads it once. */
+  archive_load: `
+    object_key text not null,
+    table_oid oid not null,
+    sealed_sha256 text not null,
+    rows bigint not null,
+    run_id text not null,
+    loaded_at timestamptz not null default now(),
+    primary key (object_key, table_oid)`,
 } as const
 
 export type OpsTable = keyof typeof tables

@@ -1,0 +1,108 @@
+import type { CellValue } from "../config/cell-value.ts"
+import type { CleanupConfig } from "../config/cleanup-schema.ts"
+import { ConfigError } from "../core/config-error.ts"
+import { quoteName, quoteTable } from "../postgres/name.ts"
+import { columnOf, type Table } from "../postgres/table.ts"
+import { olderThan } from "./age.ts"
+import type { Parameters } from "./parameters.ts"
+import { bracket } from "./team-sql.ts"
+
+/** A rule with the tables that it names, as the catalogue has them. */
+export type RuleTables = { config: CleanupConfig; table: Table; parent?: Table }
+
+/** The point in time that makes a row old; absent where age has no say. */
+export function cutoffOf({ olderThan, stuck }: CleanupConfig, slot: Date): Date | undefined {
+  const ms = (olderThan ?? stuck?.longerThan)?.ms
+  return ms === undefined ? undefined : new Date(slot.getTime() - ms)
+}
+
+/** Conditions on `t`, all of which are true for a row of the rule. Throws `ConfigError` for columns that do not fit. */
+export function conditionsOf(rule: RuleTables, slot: Date, parameters: Parameters): string[] {
+  const { config, table } = rule
+  const conditions: string[] = []
+  const cutoff = cutoffOf(config, slot)
+  if (cutoff) {
+    const { column = "", timezone } = config
+    conditions.push(olderThan({ table, column, timezone }, cutoff, parameters))
+  }
+  if (config.stuck) conditions.push(bracket(config.stuck.where))
+  if (config.where) conditions.push(bracket(config.where))
+  if (config.orphans) conditions.push(isOrphan(rule, config.orphans))
+  if (config.duplicates) conditions.push(isDuplicate(rule, config.duplicates))
+  return conditions
+}
+
+/** The column of the parent table that an orphan's column refers to. */
+export function parentKey(parent: Table, { key }: NonNullable<CleanupConfig["orphans"]>): string {
+  if (key !== undefined) return columnOf(parent, key).name
+  const [only, ...more] = parent.primaryKey
+  if (only !== undefined && more.length === 0) return only
+  const what = only === undefined ? "no primary key" : "a primary key of several columns"
+  throw new ConfigError(`table ${parent.schema}.${parent.name} has ${what}: say which column orphans.key is`)
+}
+
+function isOrphan({ table, parent }: RuleTables, orphans: NonNullable<CleanupConfig["orphans"]>): string {
+  if (!parent) throw new Error("the parent of orphans was not read")
+  const child = `t.${quoteName(columnOf(table, orphans.column).name)}`
+  const key = quoteName(parentKey(parent, orphans))
+  return `${child} is not null and not exists (select from ${quoteTable(parent)} p where p.${key} = ${child})`
+}
+
+/** A row that has the same values as a better one: newer (or older) by `column`, then by key. A row without a time is the oldest. */
+function isDuplicate({ config, table }: RuleTables, { by, keep }: NonNullable<CleanupConfig["duplicates"]>): string {
+  const same = by.map((column) => `o.${quoteName(columnOf(table, column).name)} = t.${quoteName(column)}`)
+  const than = keep === "newest" ? ">" : "<"
+  const tie = table.primaryKey.length > 0 ? table.primaryKey.map(quoteName) : ["tableoid", "ctid"]
+  const row = (alias: string) => `(${tie.map((column) => `${alias}.${column}`).join(", ")})`
+  const better =
+    config.column === undefined
+      ? `${row("o")} ${than} ${row("t")}`
+      : betterBy(quoteName(columnOf(table, config.column).name), than, `${row("o")} ${than} ${row("t")}`)
+  const columns = table.primaryKey.length > 0 ? "t.*" : "t.tableoid, t.ctid, t.*"
+  const others = config.where
+    ? `(select ${columns} from ${quoteTable(table)} t where ${bracket(config.where)})`
+    : quoteTable(table)
+  return `exists (select from ${others} o where ${same.join(" and ")} and (${better}))`
+}
+
+function betterBy(column: string, than: string, tie: string): string {
+  const [late, early] = than === ">" ? ["o", "t"] : ["t", "o"]
+  const isBetter = `${late}.${column} > ${early}.${column} or (${late}.${column} is not null and ${early}.${column} is null)`
+  return `${isBetter} or (o.${column} is not distinct from t.${column} and ${tie})`
+}
+
+/** Types whose values cannot be compared. */
+const incomparable = ["json", "xml", "point", "polygon"]
+
+/** A column in SQL, quoted, and the SQL of what is written into it. */
+export type Assignment = { column: string; sql: string }
+
+/** What is written into which columns, and the condition that a row is not so already. Throws `ConfigError` for columns that cannot be written. */
+export function assignmentsOf(
+  table: Table,
+  cells: Record<string, CellValue>,
+  parameters: Parameters,
+): { assignments: Assignment[]; isUndone: string } {
+  const entries = Object.entries(cells).map(([name, cell]) => {
+    const column = columnOf(table, name)
+    const title = `column ${name} of ${table.schema}.${table.name}`
+    if (column.isGenerated) throw new ConfigError(`${title} is computed from other columns: set those`)
+    if (column.isIdentity) throw new ConfigError(`${title} is "generated always as identity", which nothing can set`)
+    if (cell === null && !column.isNullable) throw new ConfigError(`${title} takes no null: set it to another value`)
+    const sql = sqlOf(cell, column.type, parameters)
+    const [now, then] = incomparable.includes(column.baseType)
+      ? [`t.${quoteName(name)}::text`, `${sql}::text`]
+      : [`t.${quoteName(name)}`, sql]
+    return { column: quoteName(name), sql, isUndone: `${now} is distinct from ${then}` }
+  })
+  return {
+    assignments: entries.map(({ column, sql }) => ({ column, sql })),
+    isUndone: `(${entries.map(({ isUndone }) => isUndone).join(" or ")})`,
+  }
+}
+
+function sqlOf(cell: CellValue, type: string, parameters: Parameters): string {
+  if (cell === null) return `null::${type}`
+  if (typeof cell === "object") return `${bracket(cell.sql)}::${type}`
+  return parameters.add(String(cell), type)
+}
