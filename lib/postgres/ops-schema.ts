@@ -60,17 +60,25 @@ export async function ensureOpsTables(client: Client, wanted: readonly OpsTable[
   try {
     await withTransaction(client, { lockTimeoutMs: 10_000 }, async () => {
       await client.query("select pg_advisory_xact_lock($1)", [creationLock])
+      // "if not exists" wants the right to make schemas even where there is nothing to make.
+      if (await hasSchema(client)) statements.shift()
       for (const statement of statements) await client.query(statement)
     })
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause && cause.code === "42501")) throw cause
+    const names = wanted.map((table) => `ops.${table}`).join(", ")
     const sql = [
-      ...statements,
+      ...opsTableStatements(wanted),
       "grant usage on schema ops to <role>",
-      "grant all on all tables in schema ops to <role>",
+      `grant select, insert, update, delete on ${names} to <role>`,
     ]
     throw new Error(`this role may not make the schema ops: let its owner run: ${sql.join("; ")}`, { cause })
   }
+}
+
+async function hasSchema(client: Client): Promise<boolean> {
+  const { rows } = await client.query("select to_regnamespace('ops') is not null as there")
+  return z.object({ there: z.boolean() }).parse(rows[0]).there
 }
 
 /** Which of the tables are not there yet. A dry run asks this and makes none. */

@@ -48,3 +48,16 @@ it("a role that may not make them gets the statements for one who may, and they 
     })
   })
 })
+
+it("a role that owns the schema makes tables in it, although it may make no schema", async () => {
+  await withDatabase("create schema ops", async (database) => {
+    await withRole(database, "word", async (role) => {
+      await database.query(`alter schema ops owner to ${role}`)
+      const address = parsePostgresUrl(database.urlAs(role, "word"), "DATABASE_WRITE_URL")
+      await withClient(address, options, async (client) => {
+        await ensureOpsTables(client, ["legal_hold"])
+        expect(await missingTables(client, ["legal_hold"])).toEqual([])
+      })
+    })
+  })
+})
