@@ -66,14 +66,13 @@ async function night(cluster: ScratchCluster, slackUrl: string, app: ExampleApp)
   if ((await runStep("backup", env)).exitCode !== 0) problems.push("the backup failed")
   if ((await runStep("restore-test", env)).exitCode !== 0) problems.push("the restore test failed")
   const { set, receipt } = await newestReceipt()
-  const damagedBucket = await step("damage", () => damageCopy(set))
-  const damaged = await runStep(
-    "restore-test",
-    { ...env, BACKUP_STORE: damagedBucket },
-    "a damaged copy, which must fail",
-  )
+  const elapsed = startTimer()
+  const damagedStore = await damageCopy(set)
+  line("damage", elapsed(), `one bit of a copy turned over in ${relative(root, join(place, "damaged"))}`)
+  const damaged = await runStep("restore-test", { ...env, ...damagedStore }, "a damaged copy, which must fail")
   if (damaged.exitCode !== 1) problems.push("the damaged copy was not caught")
   printProof(receipt)
+  problems.push(...(await ageData(env)))
   say(
     `\nbackup set   ${relative(root, join(bucket, "main", set))}\nledger       ${relative(root, join(place, "ledger"))}\nincidents    ${relative(root, incidentFolder)}`,
   )
@@ -104,13 +103,33 @@ async function pulse(env: Record<string, string>, app: ExampleApp): Promise<stri
   return problems
 }
 
-/** The example as it is, with the app of this machine in the place of the one on the internet. */
+/**
+ * Values fade, rows that are done with leave, and the database is asked how it is: each planned first. The seed is months old, so that what
+ * a first cleanup finds is above its cap: it takes nothing until it is told to.
+ */
+async function ageData(env: Record<string, string>): Promise<string[]> {
+  const problems: string[] = []
+  const run = async (name: string, wanted: number, note?: string, options: string[] = []) => {
+    const { exitCode } = await runStep(name, env, note, options)
+    if (exitCode !== wanted) problems.push(`${name}${note ? ` (${note})` : ""} ended with exit code ${exitCode}`)
+  }
+  say("")
+  await run("decay", 0, "the plan", ["--dry-run", "--catch-up"])
+  await run("decay", 0, undefined, ["--catch-up"])
+  await run("cleanup", 1, "the plan, which is above its cap", ["--dry-run"])
+  await run("cleanup", 0, undefined, ["--allow-large"])
+  await run("database", 0)
+  return problems
+}
+
+/** The example as it is, with the app of this machine in the place of the one on the internet; a scratch server's settings are reckless. */
 function demoConfig(appUrl: string): string {
   const example = JSON.stringify(pathToFileURL(join(root, "examples", "preppilot", "ops.config.ts")).href)
   return `import example from ${example}
 const { services } = example
 export default {
   ...example,
+  databases: { main: { ...example.databases.main, care: { ...example.databases.main.care, checks: { settings: { off: true } } } } },
   canaries: ["${appUrl}/"],
   services: {
     ...services,
@@ -164,17 +183,32 @@ async function nightEnvironment(cluster: ScratchCluster, slackUrl: string): Prom
 async function runStep(name: string, env: Record<string, string>, note?: string, options: string[] = []): Promise<Run> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()]
   const argv = ["--config", configFile, ...options]
-  const [output, elapsed] = [text(stderr), startTimer()]
-  stdout.resume()
+  const [output, printed, elapsed] = [text(stderr), text(stdout), startTimer()]
   const { run } = await runJob({ name, argv, env, root, stdout, stderr, signal: stop.signal })
   stderr.end()
+  stdout.end()
   const findings = run.findings.map(({ subject, outcome, detail }) =>
     outcome === "ok" ? detail : `${subject} ${outcome}: ${detail}`,
   )
-  const said = name === "health" || name === "keep-warm" ? run.summary : findings.join("; ")
+  const said = summaryOf(name, run, findings)
   line(note ? `${name}*` : name, elapsed(), note ? `${note}: ${said}` : said)
+  if (run.dryRun) for (const row of planLines(await printed)) say(`   plan | ${row}`)
   if (run.exitCode !== 0 && !note) say(await output)
   return run
+}
+
+function summaryOf(name: string, run: Run, findings: readonly string[]): string {
+  if (name === "health" || name === "keep-warm") return run.summary
+  if (name !== "database") return findings.join("; ")
+  const bad = run.findings.filter(({ outcome }) => outcome === "warn" || outcome === "fail")
+  const told = bad.map(({ subject, detail }) => `${subject.split("/").at(-1)}: ${detail.split("; ")[0]}`)
+  return [run.summary.split(";")[0], ...told].join("\n                        ")
+}
+
+/** A plan is Markdown; how the server would find the rows is left to the page on GitHub. */
+function planLines(page: string): string[] {
+  const shown = page.replaceAll(/<details>[\s\S]*?<\/details>/g, "").split("\n")
+  return shown.filter((row) => row.trim() !== "" && !/^\|( --- \|)+$/.test(row))
 }
 
 async function step(name: string, fn: () => Promise<string>): Promise<string> {
@@ -193,10 +227,12 @@ async function newestReceipt(): Promise<{ set: string; receipt: Receipt }> {
   return { set, receipt: receiptSchema.parse(receipt) }
 }
 
-/** A copy of the set in another bucket with one bit turned over in the middle of the dump. Returns the bucket's URL. */
-async function damageCopy(set: string): Promise<string> {
-  const copy = join(place, "damaged-bucket", "main", set)
+/** Copies of the set and of the ledger, elsewhere, with one bit turned over in the middle of the dump. Returns where they are. */
+async function damageCopy(set: string): Promise<{ BACKUP_STORE: string; LEDGER: string }> {
+  const damaged = join(place, "damaged")
+  const copy = join(damaged, "bucket", "main", set)
   await cp(join(bucket, "main", set), copy, { recursive: true })
+  await cp(join(place, "ledger"), join(damaged, "ledger"), { recursive: true })
   const file = join(copy, objectNames.dump)
   const middle = Math.floor((await stat(file)).size / 2)
   const handle = await open(file, "r+")
@@ -204,7 +240,8 @@ async function damageCopy(set: string): Promise<string> {
   await handle.read(byte, 0, 1, middle)
   await handle.write(Buffer.of((byte[0] ?? 0) ^ 1), 0, 1, middle)
   await handle.close()
-  return pathToFileURL(join(place, "damaged-bucket")).href
+  const url = (folder: string) => pathToFileURL(join(damaged, folder)).href
+  return { BACKUP_STORE: url("bucket"), LEDGER: url("ledger") }
 }
 
 function printProof({ levels, timingsMs, totals }: Receipt): void {

@@ -68,7 +68,11 @@ export const duplicateIndexesCheck: CareCheck = {
 
 /** Only indexes that begin with the same column, or both with an expression, can cover each other. */
 const query = `
-  with team as materialized (${teamIndexes}), use as (${indexUse})
+  with everything as materialized (${teamIndexes}),
+  team as materialized (
+    select * from everything where (indrelid, relam, indkey[0]) in (
+      select indrelid, relam, indkey[0] from everything group by 1, 2, 3 having pg_catalog.count(*) > 1)),
+  use as (${indexUse("select oid from team")})
   select t.oid::bigint, t.schema, t.name, t.indrelid::text as "tableOid", t.table_name as "table", t.amname as method,
          t.is_partitioned as "isPartitioned", k.keys, k.included, t.predicate, t.indisunique as "isUnique",
          t.indimmediate as "isImmediate", t.nulls_equal as "nullsEqual", t.guards, u.bytes, u.scans
@@ -80,9 +84,7 @@ const query = `
              coalesce(pg_catalog.array_agg(c.attribute order by at) filter (where at >= t.indnkeyatts), '{}') as included
         from pg_catalog.generate_series(0, pg_catalog.array_length(t.indkey, 1) - 1) at
         cross join lateral (select case when t.indkey[at] = 0 then pg_catalog.pg_get_indexdef(t.oid, at + 1, false)
-                                        else t.indkey[at]::text end as attribute) c) k
-   where (t.indrelid, t.relam, t.indkey[0]) in (
-     select indrelid, relam, indkey[0] from team group by 1, 2, 3 having pg_catalog.count(*) > 1)`
+                                        else t.indkey[at]::text end as attribute) c) k`
 
 type Redundant = { index: ComparedIndex; by: ComparedIndex; isEqual: boolean }
 

@@ -20,13 +20,16 @@ export const teamIndexes = `
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
    where x.indisvalid and x.indisready and x.indislive and ${isOpen} and ${isOfTeam}`
 
-/** SQL: bytes and scans of each index with those of its partitions, by the oid of the topmost. */
-export const indexUse = `
-  select coalesce(pg_catalog.pg_partition_root(i.oid)::pg_catalog.oid, i.oid) as oid,
-         pg_catalog.sum(${ownBytes("i")}) as bytes,
+/** SQL: bytes and scans of each index with those of its partitions, by the oid of the topmost, for those that `among` selects. */
+export function indexUse(among: string): string {
+  return `
+  select r.root as oid, pg_catalog.sum(${ownBytes("i")}) as bytes,
          pg_catalog.sum(coalesce(pg_catalog.pg_stat_get_numscans(i.oid), 0)) as scans
-    from pg_catalog.pg_class i
-   where i.relkind in ('i', 'I') and i.relnamespace <> all ('{pg_catalog,pg_toast}'::pg_catalog.regnamespace[]) group by 1`
+    from (select oid, coalesce(pg_catalog.pg_partition_root(oid)::pg_catalog.oid, oid) as root
+            from pg_catalog.pg_class where relkind in ('i', 'I')) r
+    join pg_catalog.pg_class i on i.oid = r.oid
+   where r.root in (${among}) group by 1`
+}
 
 /** The statements that made indexes, by their oid. */
 export async function readDefinitions(client: Client, oids: readonly number[]): Promise<Map<number, string>> {

@@ -120,7 +120,7 @@ async function readStatistics(client: Client): Promise<z.output<typeof statistic
 
 /** The largest first. One whose first columns are those of a foreign key works only when a row that is referred to goes. */
 const query = `
-  with team as (${teamIndexes}), use as (${indexUse})
+  with team as materialized (${teamIndexes}), use as (${indexUse("select oid from team where not guards and not indisunique")})
   select t.oid::bigint, t.schema, t.name, t.table_name as "table", t.is_partitioned as "isPartitioned", u.bytes, u.scans,
          (select pg_catalog.max((pg_catalog.to_jsonb(s)->>'last_idx_scan')::timestamptz) from pg_catalog.pg_stat_all_indexes s
            where s.indexrelid = t.oid) as "lastScan",

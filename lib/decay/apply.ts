@@ -110,6 +110,7 @@ const writtenRow = z.object({
 
 async function write(rule: PreparedRule, span: Span, plan: DecayPlan, order: DecayOrder): Promise<Applied> {
   const applied: Applied = { changed: 0, crossed: rule.config.thresholds.map(() => 0), marked: 0 }
+  let writtenFirst = 0 // a later pass may write a row again
   for (let pass = 1; ; pass++) {
     await eachRange(rule, order, async (range) => {
       const result = writtenRow.parse(await one(order.client, writeStatement(rule, span, range, newParameters())))
@@ -119,6 +120,7 @@ async function write(rule: PreparedRule, span: Span, plan: DecayPlan, order: Dec
       tell(rule, plan, applied.changed - result.written, applied.changed, order)
     })
     const left = rule.base ? await countLeft(rule, span, order.client) : await countReset(rule, span, order.client)
+    if (pass === 1) writtenFirst = applied.changed
     if (left === 0) break
     if (!rule.base) throw new Error(reset(rule, left))
     if (pass === maxPasses) {
@@ -128,9 +130,9 @@ async function write(rule: PreparedRule, span: Span, plan: DecayPlan, order: Dec
     }
   }
   const found = await countOwn(rule, order.client)
-  if (found >= applied.changed || applied.changed === 0) return applied
+  if (found >= writtenFirst) return applied
   throw new Error(
-    `${formatCounted(applied.changed, "row")} were written and ${formatCount(found)} of them found afterwards; all was rolled back: look at the triggers of ${renderTableName(rule.table)} (${triggersOf(rule)})`,
+    `${formatCounted(writtenFirst, "row")} were written and ${formatCount(found)} of them found afterwards; all was rolled back: look at the triggers of ${renderTableName(rule.table)} (${triggersOf(rule)})`,
   )
 }
 

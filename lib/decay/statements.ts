@@ -20,15 +20,16 @@ export function writeStatement(rule: PreparedRule, span: Span, range: KeyRange, 
   const fresh = valueSql(rule, span, parameters)
   const keys = table.primaryKey.map((name, index) => ({ own: cell(name), picked: `picked.k${index}` }))
   const limits = config.thresholds.map(({ below }) => parameters.bind(below, "double precision"))
+  const inRange = rangeSql(rule, range, parameters) // twice, so that the rows to write are found by key, not by reading the table again
   const crossed = limits.map((below) => `count(*) filter (where before > ${below} and after <= ${below})`)
   const text = `with picked as materialized (
       select ${keys.map(({ own }, index) => `${own} as k${index}`).join(", ")}, ${cell(since.name)} as since, ${cell(column.name)} as before, ${fresh} as fresh
         from ${from}
-       where ${rangeSql(rule, range, parameters)} and ${where} and ${differsSql(rule, fresh)}
+       where ${inRange} and ${where} and ${differsSql(rule, fresh)}
          for no key update of item),
     written as (
       update ${quoteTable(table)} as item set ${quoteName(column.name)} = picked.fresh
-        from picked where ${keys.map(({ own, picked }) => `${own} = ${picked}`).join(" and ")}
+        from picked where ${inRange} and ${keys.map(({ own, picked }) => `${own} = ${picked}`).join(" and ")}
       returning picked.before::double precision as before, ${cell(column.name)}::double precision as after,
                 ${cell(column.name)} is distinct from picked.fresh as is_other, ${cell(since.name)} is distinct from picked.since as is_moved)
     select (select count(*) from picked)::float8 as picked, count(*)::float8 as written,
@@ -49,14 +50,15 @@ export function markStatement(rule: PreparedRule, mark: Mark, range: KeyRange, p
   const { where } = considered(rule)
   const cells = markSql(rule, mark, parameters)
   const keys = table.primaryKey.map((name, index) => ({ own: cell(name), picked: `picked.k${index}` }))
+  const inRange = rangeSql(rule, range, parameters)
   const text = `with picked as materialized (
       select ${keys.map(({ own }, index) => `${own} as k${index}`).join(", ")}, ${cell(since.name)} as since
         from ${quoteTable(table)} as item
-       where ${rangeSql(rule, range, parameters)} and ${where} and ${unmarkedSql(rule, mark, parameters)}
+       where ${inRange} and ${where} and ${unmarkedSql(rule, mark, parameters)}
          for no key update of item),
     written as (
       update ${quoteTable(table)} as item set ${cells.map(({ column, value }) => `${column} = ${value}`).join(", ")}
-        from picked where ${keys.map(({ own, picked }) => `${own} = ${picked}`).join(" and ")}
+        from picked where ${inRange} and ${keys.map(({ own, picked }) => `${own} = ${picked}`).join(" and ")}
       returning ${where} is true and ${cell(since.name)} is distinct from picked.since as is_moved)
     select (select count(*) from picked)::float8 as picked, count(*)::float8 as written,
            (count(*) filter (where is_moved))::float8 as moved from written`

@@ -53,6 +53,8 @@ export function firstActionFor({ subject, class: failure }: Seen): string {
   if (kind === "drill") return "write `/ack 1h` as a comment in the drill, so that it is recorded who heard it"
   if (kind === "job")
     return `open the run, follow the runbook, then start ${name} again: it may run any number of times`
+  if (isCare(subject))
+    return "open the run: beside each thing that was found are the statements that mend it, and those that undo them"
   if (kind === "service")
     return "open it yourself; if it is bad for you too, look at the last deploy and at the provider"
   return "follow the runbook"
@@ -64,6 +66,12 @@ export function impactOf({ subject, outcome }: Seen): string {
   if (kind === "service")
     return outcome === "fail" ? `who needs ${name} cannot use it` : `${name} works, but worse than it should`
   if (kind === "drill") return "none: it is a drill"
+  if (isCare(subject) && outcome === "fail") return `the database ${name} is at risk until it is mended`
   if (kind === "job") return `the work of ${name} is not done, or in doubt`
   return outcome === "fail" ? `${subject} cannot be relied upon` : "none yet: it becomes one when nothing is done"
+}
+
+/** What the daily check of a database found, such as `database/main/care/limits`. */
+function isCare(subject: string): boolean {
+  return /^database\/[^/]+\/care(\/|$)/.test(subject)
 }

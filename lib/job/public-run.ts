@@ -37,7 +37,7 @@ export function recordsOf({
 }
 
 /** Fields of records that say which and how it ended, and nothing of what is in it. */
-const publicFields = ["type", "set", "snapshotAt", "manifestSha256", "testedAt", "verdict", "run"]
+const publicFields = ["type", "set", "snapshotAt", "manifestSha256", "testedAt", "verdict", "rule", "run"]
 
 /**
  * The same rows where everyone can read the ledger: outcomes and times, and nothing of why; the version of what tells it to everyone who

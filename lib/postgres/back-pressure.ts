@@ -20,7 +20,7 @@ export type Pace = {
 export const usualPace: Pace = {
   limits: pressureLimits,
   restShare: 0.1,
-  walBytesPerSecond: 150 * 1000 * 1000,
+  walBytesPerSecond: 256 * 1000 * 1000,
   firstWaitMs: 500,
   longestWaitMs: 15_000,
   totalWaitMs: 15 * 60_000,

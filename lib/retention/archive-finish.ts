@@ -1,16 +1,18 @@
 import type { Client } from "pg"
-import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
 import { missingTables } from "../postgres/ops-schema.ts"
 import type { Store } from "../store/store.ts"
+import { failureText } from "./archive-failure.ts"
 import { type ArchiveReceipt, renderDocument } from "./archive-manifest.ts"
-import { partKeys, partOfKey } from "./archive-names.ts"
+import { archivePrefix, partKeys, partOfKey } from "./archive-names.ts"
 import { deletedOf, movePart, type PartRow, readPartRow, unfinishedParts } from "./archive-state.ts"
 import { putDocument } from "./archive-store.ts"
 
 export type FinishContext = {
   /** In the exclusive session; outside of a transaction. */
   client: Client
+  /** Name of the database in the configuration: part of every key. */
+  database: string
   store: Store
   run: string
   log: Log
@@ -26,10 +28,10 @@ export type Resumed = { closed: number; abandoned: number; problems: string[] }
  * up and its rows are archived anew; one of which they did gets the receipt that was still to be written.
  */
 export async function resumeArchives(context: FinishContext): Promise<Resumed> {
-  const { client, log, signal } = context
+  const { client, database, log, signal } = context
   const resumed: Resumed = { closed: 0, abandoned: 0, problems: [] }
   if ((await missingTables(client, ["archive_part"])).length > 0) return resumed
-  for (const part of await unfinishedParts(client)) {
+  for (const part of await unfinishedParts(client, archivePrefix(database))) {
     signal.throwIfAborted()
     try {
       if (part.state === "deleted") {
@@ -41,8 +43,8 @@ export async function resumeArchives(context: FinishContext): Promise<Resumed> {
       }
     } catch (error) {
       signal.throwIfAborted()
-      log.warn(`part ${part.key} of an archive could not be finished: ${errorText(error)}`)
-      resumed.problems.push(`${part.key}: ${errorText(error)}`)
+      log.warn(`part ${part.key} of an archive could not be finished: ${failureText(error)}`)
+      resumed.problems.push(`${part.key}: ${failureText(error)}`)
     }
   }
   return resumed

@@ -1,10 +1,10 @@
-import { errorText } from "../core/error-text.ts"
 import { formatCounted } from "../core/size.ts"
 import { renderTableName } from "../postgres/name.ts"
 import { isPassingConflict, retryConflicts } from "../postgres/transaction.ts"
 import type { Recipients } from "../seal/recipients.ts"
 import { startTimer } from "../system/clock.ts"
 import { type DeletedPart, type DeleteOrder, deletePart } from "./archive-delete.ts"
+import { failureText } from "./archive-failure.ts"
 import { abandonPart, closePart, type FinishContext } from "./archive-finish.ts"
 import { type ArchivedColumn, type ArchiveManifest, renderDocument } from "./archive-manifest.ts"
 import { partKeys } from "./archive-names.ts"
@@ -14,7 +14,6 @@ import { type PassingKey, putDocument, storeVerified } from "./archive-store.ts"
 
 /** What all parts of a run share. */
 export type PartContext = FinishContext & {
-  database: string
   rule: string
   slot: Date
   folder: string
@@ -72,7 +71,7 @@ export async function archivePart(context: PartContext, order: PartOrder): Promi
 /** Rows that stay locked for all attempts are left to the next run. */
 async function deleteRetrying({ client, log, signal }: PartContext, order: DeleteOrder): Promise<DeletedPart> {
   const onRetry = (error: unknown) =>
-    log.debug(`trying to delete ${formatCounted(order.rows, "row")} again: ${errorText(error)}`)
+    log.debug(`trying to delete ${formatCounted(order.rows, "row")} again: ${failureText(error)}`)
   const take = (waitsForLocks: boolean) =>
     retryConflicts({ ...attempts[waitsForLocks ? "waiting" : "passing"], signal, onRetry }, () =>
       deletePart(client, { ...order, waitsForLocks }),
@@ -89,7 +88,7 @@ async function deleteRetrying({ client, log, signal }: PartContext, order: Delet
 async function giveUp(context: PartContext, id: string, error: unknown): Promise<void> {
   if (context.signal.aborted) return
   await abandonPart(context, id, "the run failed before its rows were deleted").catch((second: unknown) => {
-    context.log.warn(`${errorText(error)}; the part is left to the next run: ${errorText(second)}`)
+    context.log.warn(`${failureText(error)}; the part is left to the next run: ${failureText(second)}`)
   })
 }
 

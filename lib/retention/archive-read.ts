@@ -28,6 +28,9 @@ export const pinnedSettings = {
   search_path: "",
 }
 
+/** For reading, which locks nobody out: a table that is locked against it is waited for, but not for ever. */
+export const readLimits = { lockTimeoutMs: 10_000, statementTimeoutMs: 10 * 60_000 }
+
 /** Rows of one part, sealed. Which they are stands in the session's table of the part, for the delete that follows. */
 export type SealedPart = {
   rows: number
@@ -53,14 +56,18 @@ export async function readPart(
   keys: string[],
 ): Promise<SealedPart | undefined> {
   await client.query(`truncate ${partTable}`)
-  const read = await withTransaction(client, { isolation: "repeatable read", readOnly: true }, async () => {
-    await client.query(preferPlaces)
-    const rows = await choosePart(client, walk, after, size)
-    if (rows === 0) return undefined
-    await client.query(`select ${pins("true")}`)
-    const bounds = await readBounds(client, walk)
-    return { rows, ...bounds, ...(await sealRows(client, walk.target, columns, keys)) }
-  })
+  const read = await withTransaction(
+    client,
+    { ...readLimits, isolation: "repeatable read", readOnly: true },
+    async () => {
+      await client.query(preferPlaces)
+      const rows = await choosePart(client, walk, after, size)
+      if (rows === 0) return undefined
+      await client.query(`select ${pins("true")}`)
+      const bounds = await readBounds(client, walk)
+      return { rows, ...bounds, ...(await sealRows(client, walk.target, columns, keys)) }
+    },
+  )
   if (read === undefined) return undefined
   const { copied, ...part } = read
   if (copied() === part.rows) return part

@@ -67,12 +67,10 @@ export async function readPartRow(client: Client, id: string): Promise<PartRow> 
   return partRow.parse(rows[0])
 }
 
-/** Parts that are neither closed nor abandoned, in the order in which they were begun. */
-export async function unfinishedParts(client: Client): Promise<PartRow[]> {
-  const { rows } = await client.query(
-    `select ${columns} from ops.archive_part where state in ('writing', 'verified', 'deleted') order by id`,
-  )
-  return z.array(partRow).parse(rows)
+/** Parts below `prefix` that are neither closed nor abandoned, in the order in which they were begun. */
+export async function unfinishedParts(client: Client, prefix: string): Promise<PartRow[]> {
+  const parts = await partsBelow(client, prefix)
+  return parts.filter(({ state }) => state !== "closed" && state !== "abandoned")
 }
 
 /** All parts whose rows are on the store below `prefix`, in the order in which they were begun. */

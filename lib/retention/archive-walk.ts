@@ -1,6 +1,7 @@
 import type { Client } from "pg"
 import { quoteName, quoteTable, type TableName } from "../postgres/name.ts"
 import { columnOf } from "../postgres/table.ts"
+import { type TransactionOptions, withTransaction } from "../postgres/transaction.ts"
 import type { RowSelection } from "./contract.ts"
 
 /** Rows of one table of its own storage, in order, of which each part continues behind the one before. */
@@ -19,7 +20,12 @@ const listTable = "pg_temp.nightshift_archive_list"
 export const preferPlaces = "set local random_page_cost = 0.1"
 
 /** Makes the session's temporary tables for the rows of `target`; where no index gives their order, lists them all. Changes no other table. */
-export async function openWalk(client: Client, selection: RowSelection, target: TableName): Promise<Walk> {
+export async function openWalk(
+  client: Client,
+  selection: RowSelection,
+  target: TableName,
+  limits: TransactionOptions,
+): Promise<Walk> {
   const isListed = selection.walk === "listed" || selection.table.primaryKey.length === 0
   const from = `from only ${quoteTable(target)} t`
   await closeWalk(client)
@@ -28,16 +34,18 @@ export async function openWalk(client: Client, selection: RowSelection, target: 
        select 0 as ordinal, t.ctid as row_id, t.xmin::text as version, false as is_ours, 0::bigint as place${values(selection)}
        ${from} with no data`,
   )
-  if (isListed) {
-    await client.query("create temporary table nightshift_archive_list (place bigint primary key, row_id tid not null)")
-    await client.query(
-      `insert into ${listTable} select row_number() over (order by ${[...selection.orderBy, "t.ctid"].join(", ")}), t.ctid
-       ${from} where ${selection.condition}`,
-      selection.values,
-    )
-    await client.query(`analyze ${listTable}`)
-  }
+  if (isListed) await withTransaction(client, limits, () => listRows(client, selection, from))
   return { selection, target, isListed }
+}
+
+async function listRows(client: Client, selection: RowSelection, from: string): Promise<void> {
+  const order = [...selection.orderBy, "t.ctid"].join(", ")
+  await client.query("create temporary table nightshift_archive_list (place bigint primary key, row_id tid not null)")
+  await client.query(
+    `insert into ${listTable} select row_number() over (order by ${order}), t.ctid ${from} where ${selection.condition}`,
+    selection.values,
+  )
+  await client.query(`analyze ${listTable}`)
 }
 
 /** Leaves nothing of a walk in the session. */

@@ -1,18 +1,20 @@
 import { z } from "zod"
-import { errorText } from "../core/error-text.ts"
 import { formatBytes, formatCounted } from "../core/size.ts"
 import { type BackPressure, type Pace, usualPace, watchPressure } from "../postgres/back-pressure.ts"
 import { isConnectionLoss } from "../postgres/connect-error.ts"
+import { describeLockHolders } from "../postgres/lock-holders.ts"
 import { renderTableName } from "../postgres/name.ts"
 import { ensureOpsTables } from "../postgres/ops-schema.ts"
+import { isPassingConflict } from "../postgres/transaction.ts"
 import type { Recipients } from "../seal/recipients.ts"
 import type { Store } from "../store/store.ts"
 import { startTimer } from "../system/clock.ts"
 import type { RowsApplied } from "./apply.ts"
 import { cascadingKeys, type DeletedPart } from "./archive-delete.ts"
+import { failureText } from "./archive-failure.ts"
 import { partOfKey, runFolder } from "./archive-names.ts"
 import { archivePart, type PartContext } from "./archive-part.ts"
-import { readColumns, readPart, type SealedPart } from "./archive-read.ts"
+import { readColumns, readLimits, readPart, type SealedPart } from "./archive-read.ts"
 import { partsBelow } from "./archive-state.ts"
 import { makePassingKey } from "./archive-store.ts"
 import { closeWalk, openWalk, type Position } from "./archive-walk.ts"
@@ -95,7 +97,7 @@ type Work = {
 }
 
 function failed(error: unknown): End {
-  const failure = errorText(error)
+  const failure = failureText(error)
   if (!isConnectionLoss(error)) return { failure }
   return { failure: `the connection to the database was lost (${failure}): the next run settles what was under way` }
 }
@@ -156,7 +158,7 @@ async function walk(work: Work, archive: Archive, { target, waitsForLocks, progr
   const { client, signal, recipients } = context
   const cascading = await cascadingKeys(client, plan.selection, target)
   const columns = await readColumns(client, target)
-  const walk = await openWalk(client, plan.selection, target)
+  const walk = await openWalk(client, plan.selection, target, readLimits)
   const keys = [...recipients.keys, archive.passingKey.recipient]
   let after: Position | undefined
   for (;;) {
@@ -180,11 +182,17 @@ async function walk(work: Work, archive: Archive, { target, waitsForLocks, progr
       const stopped = await work.pressure?.settle(batch)
       if (stopped !== undefined) return stopped
     } catch (error) {
+      if (isPassingConflict(error)) throw await lockedTable(work, target, error)
       if (!isTooSlow(error) || part.rows === 1) throw error
       work.size = Math.max(1, Math.floor(part.rows / 4))
       context.log.info(`deleting ${formatCounted(part.rows, "row")} took too long: going on with ${work.size}`)
     }
   }
+}
+
+async function lockedTable({ context }: Work, target: Target, cause: unknown): Promise<Error> {
+  const holders = await describeLockHolders(context.client, target.oid)
+  return new Error(`${renderTableName(target)} is locked${holders === "" ? "" : ` by ${holders}`}`, { cause })
 }
 
 type Counted = { target: Target; part: SealedPart; deleted: DeletedPart; folder: string }

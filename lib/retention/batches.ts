@@ -1,7 +1,7 @@
 import type { Client } from "pg"
 import { z } from "zod"
 import type { CellValue } from "../config/cell-value.ts"
-import { quoteName, quoteTable, renderTableName } from "../postgres/name.ts"
+import { quoteTable, renderTableName } from "../postgres/name.ts"
 import { blockedCountSql } from "../postgres/pressure.ts"
 import type { Table } from "../postgres/table.ts"
 import type { RowSelection, Target } from "./contract.ts"

@@ -8,10 +8,9 @@ const countedRows = 1_000_000
 /** How many rows a table has: counted, or for a large one estimated. */
 export async function countRows(
   client: Client,
-  table: TableName & { estimatedRows: number; bytes: number },
+  table: TableName & { estimatedRows: number },
 ): Promise<{ rows: number; isEstimate: boolean }> {
-  const isLarge = table.estimatedRows >= countedRows || (table.estimatedRows < 0 && table.bytes > countedRows * 64)
-  if (isLarge && table.estimatedRows >= 0) return { rows: table.estimatedRows, isEstimate: true }
+  if (table.estimatedRows >= countedRows) return { rows: table.estimatedRows, isEstimate: true }
   const { rows } = await client.query(`select count(*)::float8 as rows from ${quoteTable(table)}`)
   return { ...z.object({ rows: z.number() }).parse(rows[0]), isEstimate: false }
 }

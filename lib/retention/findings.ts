@@ -53,7 +53,7 @@ export function judgeReport(database: string, plan: CleanupPlan, { warnAt }: Cle
 export function judgeApplied(database: string, plan: CleanupPlan, ended: Ended, limit: number | undefined): Finding {
   const { removed, left, notes, failure } = ended
   const isLimited = limit !== undefined && removed >= limit
-  const what = plan.partitions ? `${formatCounted(plan.partitions.length, "partition")} with ` : ""
+  const what = plan.partitions ? `${formatCounted(ended.batches, "partition")} with ` : ""
   const parts = [
     removed === 0 && plan.count === 0
       ? `nothing to do in ${renderTableName(plan.selection.table)}`

@@ -21,25 +21,28 @@ function canonical(text: string): string {
   return `case when ${text} ~ ${number} then trim_scale((${text})::numeric)::text else lower(coalesce(${text}, '')) end`
 }
 
+/** All columns of a JSON object with their values in that form. */
+const canonicalRow = (json: string) =>
+  `(select jsonb_object_agg(k.key, ${canonical("k.value #>> '{}'")}) from jsonb_each(${json}) k)`
+
 /**
  * Condition: a hold is on the row of `alias`. `names` are all that the row's table goes by, with its partitions and parents. Thousands of
- * holds cost a row little: the first column of each is looked up in an index of them, which the server makes once a statement.
+ * holds cost a row little: the server orders them once a statement by the first column of each and its value.
  */
 export function isHeld(alias: string, names: readonly string[], slot: string, parameters: Parameters): string {
-  const meant = `${active(slot)} and (h.table_name is null or h.table_name = any(${parameters.add(names, "text[]")}))`
-  const index = `(
-    select jsonb_object_agg(k.key, k.texts)
-      from (select k.key, jsonb_object_agg(${canonical("k.value #>> '{}'")}, true) as texts
-              from ops.legal_hold h, lateral (select key, value from jsonb_each(h.row_key) order by key limit 1) k
-             where ${meant} group by k.key) k)`
+  const ordered = `(
+    select jsonb_object_agg(key, texts)
+      from (select key, jsonb_object_agg(text, wanted) as texts
+              from (select f.key, f.value as text, jsonb_agg(w.cells) as wanted
+                      from ops.legal_hold h, lateral (select ${canonicalRow("h.row_key")} as cells) w,
+                           lateral (select key, value from jsonb_each_text(w.cells) order by key limit 1) f
+                     where ${active(slot)} and (h.table_name is null or h.table_name = any(${parameters.add(names, "text[]")}))
+                     group by 1, 2) by_text
+             group by key) by_key)`
   return `exists (
-    select from (select to_jsonb(${alias}) as cells offset 0) held
-     where case when exists (select from jsonb_each(held.cells) c where (${index} -> c.key) ? (${canonical("c.value #>> '{}'")}))
-                then exists (
-       select from ops.legal_hold h
-        where ${meant} and not exists (
-          select from jsonb_each(h.row_key) k
-           where not (held.cells ? k.key and (${canonical("held.cells ->> k.key")}) = (${canonical("k.value #>> '{}'")})))) end)`
+    select from (select ${canonicalRow(`to_jsonb(${alias})`)} as cells offset 0) held, jsonb_each_text(held.cells) c,
+                jsonb_array_elements(${ordered} #> array[c.key, c.value]) wanted(cells)
+     where held.cells @> wanted.cells)`
 }
 
 /** Names by which a hold may mean a table: its own, and those of its partitions, heirs and parents; without `public.` too. */

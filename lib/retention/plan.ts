@@ -159,7 +159,7 @@ async function countTargets(client: Client, rule: PreparedRule): Promise<Found> 
                     count(*) filter (where not is_free)::float8 as referred,
                     min(age) ${matching} as min_age, max(age) ${matching} as max_age
                from (select t.tableoid, ${isFree} as is_free, ${isNotHeld} as is_not_held, ${ages} as age
-                       from ${quoteTable(table)} t where ${base}) matched
+                       from ${quoteTable(table)} t where ${base} offset 0) matched
               group by tableoid) counted
        join pg_catalog.pg_class c on c.oid = counted.tableoid
        join pg_catalog.pg_namespace n on n.oid = c.relnamespace

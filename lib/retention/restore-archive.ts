@@ -1,10 +1,10 @@
 import { ConfigError } from "../core/config-error.ts"
-import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
 import { formatCounted } from "../core/size.ts"
 import { quoteName, quoteTable, renderTableName, type TableName } from "../postgres/name.ts"
 import { ensureOpsTables } from "../postgres/ops-schema.ts"
 import { identityFingerprints } from "../seal/recipients.ts"
+import { failureText } from "./archive-failure.ts"
 import type { ArchivedColumn } from "./archive-manifest.ts"
 import { readColumns } from "./archive-read.ts"
 import { type LoadContext, loadPart, type SideTable } from "./restore-archive-load.ts"
@@ -69,7 +69,7 @@ export async function restoreArchive(order: RestoreArchiveOrder): Promise<Restor
       )
     } catch (error) {
       signal.throwIfAborted()
-      problems.push(`${part.key} was not loaded: ${errorText(error)}`)
+      problems.push(`${part.key} was not loaded: ${failureText(error)}`)
     }
   }
   return restored

@@ -348,4 +348,49 @@ describe("cleanup", () => {
       expect(await count(night, "users where email is null")).toBe(0)
     })
   })
+
+  it("takes orphans, duplicates and stuck rows, in partitions and without a key, and nothing else", async () => {
+    const rules = [
+      `{ name: "orphans", table: "files", orphans: { column: "owner", of: "users" }, action: "delete", maxShare: 50 }`,
+      `{ name: "twins", table: "hits", column: "at", duplicates: { by: ["a"] }, action: "delete", maxShare: 50 }`,
+      `{ name: "stuck", table: "jobs", column: "started_at", stuck: { longerThan: "1 day", where: "status = 'running'" }, action: "set", set: { status: "failed", note: { sql: "'was ' || status -- why" } }, maxShare: 50 }`,
+      `{ name: "events", table: "events", column: "at", olderThan: "30 days", where: "kind = 'x' -- noise", maxShare: 50 }`,
+    ]
+    const night = await prepare({
+      rules,
+      sql: `create table users (id int primary key); insert into users values (1), (2);
+        create table files (id int primary key, owner int); insert into files select i, nullif(i % 4, 0) from generate_series(1, 40) i;
+        create table hits (a int, at timestamptz, n int); insert into hits select i / 2, '2026-01-01'::timestamptz + i * interval '1 s', i from generate_series(2, 21) i;
+        create table jobs (id int primary key, status text, note text, started_at timestamptz);
+        insert into jobs select i, case when i % 2 = 0 then 'running' else 'done' end, null, '2026-06-01' from generate_series(1, 10) i;
+        create table events (id int, kind text, at timestamptz, primary key (id, at)) partition by range (at);
+        create table events_1 partition of events for values from ('2026-01-01') to ('2026-02-01');
+        create table events_2 partition of events for values from ('2026-02-01') to ('2026-07-01');
+        insert into events select i, case when i % 3 = 0 then 'x' else 'y' end, '2026-01-01'::timestamptz + i * interval '1 day' from generate_series(1, 160) i`,
+    })
+
+    const { run, exitCode } = await clean(night)
+
+    expect(run.findings.map(({ detail }) => detail)).toEqual([
+      "deleted 10 rows of public.files",
+      "deleted 10 rows of public.hits",
+      "set 5 rows of public.jobs",
+      "deleted 45 rows of public.events",
+    ])
+    expect(exitCode).toBe(0)
+    expect(
+      await night.database.query("select count(*)::int, count(*) filter (where owner = 3)::int as gone from files"),
+    ).toEqual([{ count: 30, gone: 0 }])
+    expect(await night.database.query("select count(*)::int, sum(n % 2)::int as newer from hits")).toEqual([
+      { count: 10, newer: 10 },
+    ])
+    expect(await night.database.query("select status, note, count(*)::int from jobs group by 1, 2 order by 1")).toEqual(
+      [
+        { status: "done", note: null, count: 5 },
+        { status: "failed", note: "was running", count: 5 },
+      ],
+    )
+    expect(await count(night, "events")).toBe(115)
+    expect(await count(night, "events where kind = 'x' and at < '2026-05-16T04:23Z'")).toBe(0)
+  })
 })

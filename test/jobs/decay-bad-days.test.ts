@@ -116,6 +116,23 @@ it.each(["before", "after"] as const)("refuses to age rows whose age a trigger r
   expect(await world.values("select count(*)::int from ops.decay_watermark")).toEqual([0])
 })
 
+it("is red when something undoes afterwards what a rule with a base computes", async () => {
+  const world = await makeWorld(
+    `${itemsSql}; create function undo() returns trigger language plpgsql as $$ begin
+       if new.value <> 1 then update items set value = 1 where id = new.id; end if; return null; end $$;
+     create trigger undo after update on items for each row execute function undo()`,
+    `{ name: "fading", table: "items", column: "value", since: "at", base: 1, halfLife: "1 day" }`,
+  )
+  const run = await world.run("2026-01-06T04:00Z")
+  expect([run.exitCode, run.run.findings[0]?.detail]).toEqual([
+    1,
+    expect.stringContaining(
+      "still had another value after 3 passes; all was rolled back: a trigger of public.items undoes the change",
+    ),
+  ])
+  expect(await world.values(byId)).toEqual([1, 0.8, 0.4, null])
+})
+
 it.each([
   ["keeps the old value", "new.value := old.value; return new;", "keeps 2 rows from getting the new value"],
   ["swallows the update", "return null;", "keeps 2 rows from getting the new value"],

@@ -144,6 +144,38 @@ it("gives up a part whose rows were not deleted, and archives them anew", async 
   await expectNoneLostOrDoubled(world, range(1, 30))
 })
 
+it("leaves unfinished parts alone that another name of the same database began", async () => {
+  const world = await archiveWorld(messages(30))
+  const stop = new AbortController()
+  const log = {
+    ...world.log,
+    debug: (line: string) => void (line.endsWith(": verified") && stop.abort(new Error("told to end"))),
+  }
+  await world.archive({}, { log, signal: stop.signal })
+  const other = await world.archive({ where: "false" }, { database: "other" })
+  expect(other.resumed).toEqual({ closed: 0, abandoned: 0, problems: [] })
+  expect(await world.database.query("select state from ops.archive_part")).toEqual([{ state: "verified" }])
+})
+
+it("names who locks the table when it cannot delete, and loses nothing", async () => {
+  const world = await archiveWorld(messages(30))
+  await withClient(world.database.address, { applicationName: "a migration" }, async (holder) => {
+    const store = spoilt(world.store, (real) => ({
+      put: async (key, ...more) => {
+        if (/part-\d+\.json$/.test(key)) await holder.query("begin; lock table messages in share mode")
+        return real.put(key, ...more)
+      },
+    }))
+    const done = await world.archive({}, { store })
+    expect(done).toMatchObject({
+      removed: 0,
+      failure: expect.stringMatching(/public.messages is locked by a migration/),
+    })
+  })
+  await world.archive({})
+  await expectNoneLostOrDoubled(world, range(1, 30))
+})
+
 it("never writes over an object that is there", async () => {
   const world = await archiveWorld(messages(30))
   await world.archive({})

@@ -154,7 +154,10 @@ describe("a legal hold", () => {
           `insert into ops.legal_hold (table_name, row_key, reason) select 't', jsonb_build_object('user_id', i), 'a case' from generate_series(1, 2000) i;
            insert into ops.legal_hold (row_key, reason) select jsonb_build_object('id', i, 'user_id', i % 4000), 'a case' from generate_series(19001, 20000) i`,
         )
-        expect(await planOf(database, { ...rule, table: "t" })).toMatchObject({ count: 9000, heldBack: 11_000 })
+        expect(await planOf(database, { ...rule, table: "t" }, { showsKeys: false })).toMatchObject({
+          count: 9000,
+          heldBack: 11_000,
+        })
       },
     ))
 })

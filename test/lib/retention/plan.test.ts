@@ -165,6 +165,31 @@ describe("old rows", () => {
       },
     ))
 
+  it("of a local time are never taken before their age, whichever of two readings was meant, and at most an hour late", () =>
+    withDatabase(
+      `create table t (id int primary key, moment timestamptz, at timestamp);
+       insert into t select row_number() over (), m, m at time zone 'Europe/London' from (
+         select generate_series('2025-10-25T22:00Z'::timestamptz, '2025-10-26T05:00Z', '10 min') m
+         union all select generate_series('2025-03-29T22:00Z'::timestamptz, '2025-03-30T05:00Z', '10 min')) m`,
+      async (database) => {
+        for (const day of ["2025-10-26", "2025-03-30"]) {
+          for (let minutes = 0; minutes <= 240; minutes += 15) {
+            const cutoff = new Date(Date.parse(`${day}T00:00:00Z`) + minutes * 60_000)
+            const at = new Date(cutoff.getTime() + 3_600_000)
+            const rule = { table: "t", column: "at", olderThan: "1 hour", timezone: "Europe/London" }
+            const { selection } = await planOf(database, rule, { slot: at, showsKeys: false })
+            const bounds = `'${cutoff.toISOString()}'::timestamptz`
+            const [row] = await database.query(
+              `select count(*) filter (where ${selection.condition} and t.moment >= ${bounds})::int as early,
+                      count(*) filter (where not ${selection.condition} and t.moment < ${bounds} - interval '1 hour')::int as late from t`,
+              selection.values,
+            )
+            expect(row, at.toISOString()).toEqual({ early: 0, late: 0 })
+          }
+        }
+      },
+    ))
+
   it("of a date are old when the whole day is, in the rule's zone", () =>
     withDatabase(
       "create table t (id int primary key, day date); insert into t select d, '2026-06-01'::date + d from generate_series(0, 5) d",

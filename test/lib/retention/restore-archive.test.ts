@@ -202,3 +202,27 @@ it("wants a table for each form that the columns had", async () => {
   const into = { schema: "public", name: "earlier" }
   expect(await restore(world, { into, choice: { to: from } })).toMatchObject({ rows: 1200 })
 })
+
+it("goes on with --append where it was ended", async () => {
+  const world = await archiveWorld(plain)
+  await world.archive({})
+  const stop = new AbortController()
+  const log = { ...world.log, info: () => stop.abort(new Error("told to end")) }
+  await expect(restore(world, { log, signal: stop.signal })).rejects.toThrow("told to end")
+  expect((await world.database.query("select count(*)::int from archive_messages"))[0]?.count).toBe(500)
+  expect(await restore(world, { append: true })).toMatchObject({ rows: 700, partsKnown: 1 })
+  expect(
+    (await world.database.query("select count(distinct id)::int, count(*)::int as n from archive_messages"))[0],
+  ).toEqual({ count: 1200, n: 1200 })
+})
+
+it("says of a value that the side table refuses where it stands, and not the value", async () => {
+  const world = await archiveWorld(plain)
+  await world.archive({})
+  await world.database.query(
+    "create table side (id int, sent_at timestamptz, body text); alter table side add check (body <> 'message 600')",
+  )
+  const restored = await restore(world, { into: { schema: "public", name: "side" }, append: true })
+  expect(restored).toMatchObject({ rows: 500, problems: [expect.stringContaining("was not loaded")] })
+  expect(restored.problems.join()).not.toContain("message 600")
+})
