@@ -7,6 +7,7 @@ import type { OpsConfig } from "../lib/config/schema.ts"
 import { ConfigError } from "../lib/core/config-error.ts"
 import { type Finding, summarizeFindings } from "../lib/core/finding.ts"
 import { chooseRules } from "../lib/decay/choose.ts"
+import { aboutThresholds } from "../lib/decay/judge.ts"
 import { leavingRules } from "../lib/decay/leaving.ts"
 import { applyRules, checkRules, failRules, rehearseRules } from "../lib/decay/run.ts"
 import { type Context, defineJob } from "../lib/job/job.ts"
@@ -55,7 +56,7 @@ export default defineJob({
     const { findings, records } = results
     const page = results.pages.filter((text) => text !== "").join("\n\n")
     const shown = dryRun && trigger === "hand" && page !== "" ? { output: `${page}\n` } : {}
-    return { summary: summarizeFindings(findings), findings, records, page, ...shown }
+    return { summary: summarizeFindings(findings), findings, records, page, about: aboutThresholds(findings), ...shown }
   },
 })
 

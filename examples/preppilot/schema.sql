@@ -227,7 +227,7 @@ comment on table app_settings is 'Switches of the app: engine is "adaptive" or "
 
 -- Views -------------------------------------------------------------------------------------------------------------
 
-create view current_plans with (security_barrier) as
+create view current_plans with (security_barrier, security_invoker) as
   select p.*, lower(p.week) as monday from plans p where p.status = 'active';
 
 create view waste_by_category as

@@ -107,8 +107,19 @@ function judgeCrossed({ database, rule }: Subject, plan: DecayPlan, applied: App
     const crossed = applied.crossed[index] ?? 0
     const detail = `${formatCounted(crossed, "row")} fell to ${below} or less; ${formatCount(under)} are there now`
     const subject = `${subjectOf({ database, rule })}/${below}`
-    return [{ subject, outcome: crossed > 0 ? "warn" : "ok", detail, facts: { crossed, under }, runbook: "decay" }]
+    const outcome = crossed > 0 ? "warn" : "ok"
+    return [{ subject, outcome, detail, facts: { crossed, under }, runbook: "decay", severity: "P3" }]
   })
+}
+
+/** What messages say of thresholds: the job did its work, and its own words on failures are not true of them. */
+export function aboutThresholds(findings: readonly Finding[]): Record<string, { impact: string; firstAction: string }> {
+  const about = {
+    impact: "none for the app: rows are worth little by now, and nothing was done to them",
+    firstAction: "see whether they should be marked or leave: `action` of the threshold, or a rule of cleanup",
+  }
+  const crossed = findings.filter(({ subject }) => /^database\/[^/]+\/decay\/.+\/-?[\d.e+-]+$/.test(subject))
+  return Object.fromEntries(crossed.map(({ subject }) => [subject, about]))
 }
 
 function subjectOf({ database, rule }: Subject): string {

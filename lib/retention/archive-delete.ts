@@ -4,6 +4,7 @@ import { quoteName, quoteTable, renderTableName } from "../postgres/name.ts"
 import { blockedCountSql } from "../postgres/pressure.ts"
 import { describeTable, type ForeignKey } from "../postgres/table.ts"
 import { withTransaction } from "../postgres/transaction.ts"
+import { usualBatchLimits } from "./apply.ts"
 import { movePart } from "./archive-state.ts"
 import { orderNames, partTable, preferPlaces, type Walk } from "./archive-walk.ts"
 import type { RowSelection, Target } from "./contract.ts"
@@ -24,16 +25,15 @@ export type DeleteOrder = {
 /** What left the table, and which rows of the part (counted from 1) did not. `waiting`: sessions that waited for this one. */
 export type DeletedPart = { rowsDeleted: number; rowsKept: number[]; waiting: number }
 
-const lockTimeoutMs = 3000
-const statementTimeoutMs = 20_000
-
 /**
  * Deletes the rows of a verified part and notes that in the same transaction. Of each row exactly the version that was archived: one that
  * was changed since, is locked by others, held, or matches the rule no longer stays where it is, and is named. First all rows
  * are locked, then a statement with a newer view of everything else deletes them: nobody can hold or refer to one in between.
  */
 export async function deletePart(client: Client, order: DeleteOrder): Promise<DeletedPart> {
-  return withTransaction(client, { lockTimeoutMs, statementTimeoutMs }, async () => {
+  const { lockTimeoutMs, patientLockTimeoutMs, statementTimeoutMs } = usualBatchLimits
+  const limits = { lockTimeoutMs: order.waitsForLocks ? patientLockTimeoutMs : lockTimeoutMs, statementTimeoutMs }
+  return withTransaction(client, limits, async () => {
     await client.query(preferPlaces)
     await guard(client, order)
     await lockRows(client, order)

@@ -6,7 +6,7 @@ import { startTimer } from "../system/clock.ts"
 import { type DeletedPart, type DeleteOrder, deletePart } from "./archive-delete.ts"
 import { failureText } from "./archive-failure.ts"
 import { abandonPart, closePart, type FinishContext } from "./archive-finish.ts"
-import { type ArchivedColumn, type ArchiveManifest, renderDocument } from "./archive-manifest.ts"
+import { type ArchiveManifest, renderDocument } from "./archive-manifest.ts"
 import { partKeys } from "./archive-names.ts"
 import { pinnedSettings, type SealedPart } from "./archive-read.ts"
 import { beginPart, movePart } from "./archive-state.ts"
@@ -25,7 +25,6 @@ export type PartContext = FinishContext & {
 export type PartOrder = Omit<DeleteOrder, "id" | "rows" | "sealedSha256"> & {
   number: number
   part: SealedPart
-  columns: ArchivedColumn[]
   /** Told as soon as the rows are gone: what fails after that brings none of them back. */
   onDeleted: (deleted: DeletedPart, tookMs: number) => void
 }
@@ -92,7 +91,7 @@ async function giveUp(context: PartContext, id: string, error: unknown): Promise
   })
 }
 
-function describePart(context: PartContext, { part, target, walk, columns, number }: PartOrder): ArchiveManifest {
+function describePart(context: PartContext, { part, target, walk, number }: PartOrder): ArchiveManifest {
   const { table, orderColumns } = walk.selection
   const { plainBytes, plainSha256, sealedBytes, sealedSha256 } = part.counts
   const name = partKeys({ folder: "", number }).rows.slice(1)
@@ -107,7 +106,7 @@ function describePart(context: PartContext, { part, target, walk, columns, numbe
     run: context.run,
     readAt: part.readAt.toISOString(),
     server: { version: context.serverVersion },
-    columns,
+    columns: part.columns,
     orderedBy: orderColumns,
     ...(part.ages && { ages: part.ages }),
     rows: part.rows,

@@ -34,6 +34,8 @@ export const readLimits = { lockTimeoutMs: 10_000, statementTimeoutMs: 10 * 60_0
 /** Rows of one part, sealed. Which they are stands in the session's table of the part, for the delete that follows. */
 export type SealedPart = {
   rows: number
+  /** As they were when the rows were read. */
+  columns: ArchivedColumn[]
   last: Position
   /** Age of the first and the last row, where the rule goes by one. */
   ages?: { column: string; first: string; last: string }
@@ -50,7 +52,6 @@ export type SealedPart = {
 export async function readPart(
   client: Client,
   walk: Walk,
-  columns: readonly ArchivedColumn[],
   after: Position | undefined,
   size: PartSize,
   keys: string[],
@@ -65,7 +66,8 @@ export async function readPart(
       if (rows === 0) return undefined
       await client.query(`select ${pins("true")}`)
       const bounds = await readBounds(client, walk)
-      return { rows, ...bounds, ...(await sealRows(client, walk.target, columns, keys)) }
+      const columns = await listColumns(client, walk.target)
+      return { rows, columns, ...bounds, ...(await sealRows(client, walk.target, columns, keys)) }
     },
   )
   if (read === undefined) return undefined
@@ -85,16 +87,21 @@ const columnRow = z.object({ name: z.string(), type: z.string(), isGenerated: z.
 
 /** Columns of a table as they are now, with types that mean the same whatever the search path is. */
 export async function readColumns(client: Client, table: TableName): Promise<ArchivedColumn[]> {
-  return withTransaction(client, { readOnly: true }, async () => {
+  return withTransaction(client, { ...readLimits, readOnly: true }, async () => {
     await client.query(`select ${pins("true")}`)
-    const { rows } = await client.query(
-      `select a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
-              a.attgenerated <> '' as "isGenerated", a.attidentity = 'a' as "isIdentity"
-         from pg_attribute a where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped order by a.attnum`,
-      [quoteTable(table)],
-    )
-    return z.array(columnRow).parse(rows)
+    return listColumns(client, table)
   })
+}
+
+/** The same where settings are pinned already. */
+async function listColumns(client: Client, table: TableName): Promise<ArchivedColumn[]> {
+  const { rows } = await client.query(
+    `select a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
+            a.attgenerated <> '' as "isGenerated", a.attidentity = 'a' as "isIdentity"
+       from pg_attribute a where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped order by a.attnum`,
+    [quoteTable(table)],
+  )
+  return z.array(columnRow).parse(rows)
 }
 
 const boundsRow = z.object({

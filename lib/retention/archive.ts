@@ -14,7 +14,7 @@ import { cascadingKeys, type DeletedPart } from "./archive-delete.ts"
 import { failureText } from "./archive-failure.ts"
 import { partOfKey, runFolder } from "./archive-names.ts"
 import { archivePart, type PartContext } from "./archive-part.ts"
-import { readColumns, readLimits, readPart, type SealedPart } from "./archive-read.ts"
+import { readLimits, readPart, type SealedPart } from "./archive-read.ts"
 import { partsBelow } from "./archive-state.ts"
 import { makePassingKey } from "./archive-store.ts"
 import { closeWalk, openWalk, type Position } from "./archive-walk.ts"
@@ -157,7 +157,6 @@ async function walk(work: Work, archive: Archive, { target, waitsForLocks, progr
   const { done, context, plan } = work
   const { client, signal, recipients } = context
   const cascading = await cascadingKeys(client, plan.selection, target)
-  const columns = await readColumns(client, target)
   const walk = await openWalk(client, plan.selection, target, readLimits)
   const keys = [...recipients.keys, archive.passingKey.recipient]
   let after: Position | undefined
@@ -166,7 +165,7 @@ async function walk(work: Work, archive: Archive, { target, waitsForLocks, progr
     const room = (context.limit ?? Number.POSITIVE_INFINITY) - done.removed
     if (room <= 0) return `its limit of ${formatCounted(context.limit ?? 0, "row")} is reached`
     const size = { ...largestPart, rows: Math.min(work.size, largestPart.rows, room) }
-    const part = await readPart(client, walk, columns, after, size, keys)
+    const part = await readPart(client, walk, after, size, keys)
     if (part === undefined) return undefined
     const number = archive.nextNumber++
     const batch = { tookMs: 0, waiting: 0 }
@@ -175,7 +174,7 @@ async function walk(work: Work, archive: Archive, { target, waitsForLocks, progr
       count(work, { target, part, deleted, folder: archive.folder })
     }
     try {
-      await archivePart(archive, { walk, target, columns, cascading, waitsForLocks, part, number, onDeleted })
+      await archivePart(archive, { walk, target, cascading, waitsForLocks, part, number, onDeleted })
       after = part.last
       work.size = nextBatchRows(size.rows, { ...batch, rows: part.rows })
       progress(done.removed)

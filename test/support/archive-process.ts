@@ -1,7 +1,7 @@
 /**
  * Archives rows in a process that may be killed: `node --import tsx test/support/archive-process.ts`, settings in the environment. With
- * `KILL_AT=n` it kills itself with SIGKILL at its n-th boundary: before and behind each statement and each request to the store, and behind
- * each statement that was sent and not yet answered. Prints at its end how many there were, and the most memory that it had.
+ * `KILL_AT=n` it kills itself with SIGKILL at its n-th boundary: before each statement and each request to the store (so behind
+ * the one before), and as soon as it was sent. Prints at its end how many there were, and the most memory that it had.
  */
 import type { Client } from "pg"
 import { parsePostgresUrl } from "../../lib/postgres/address.ts"
@@ -26,9 +26,7 @@ async function guarded<T>(call: () => Promise<T>): Promise<T> {
   boundary()
   const answer = call()
   boundary()
-  const result = await answer
-  boundary()
-  return result
+  return answer
 }
 
 function watchedStore(store: Store): Store {

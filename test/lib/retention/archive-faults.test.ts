@@ -157,6 +157,25 @@ it("leaves unfinished parts alone that another name of the same database began",
   expect(await world.database.query("select state from ops.archive_part")).toEqual([{ state: "verified" }])
 })
 
+it("archives a column that is added while it goes on", async () => {
+  const world = await archiveWorld(messages(600))
+  let isDone = false
+  const store = spoilt(world.store, (real) => ({
+    put: async (key, ...more) => {
+      if (!isDone && key.endsWith(".receipt.json")) {
+        isDone = true
+        await world.database.query("alter table messages add column more text; update messages set more = 'new ' || id")
+      }
+      return real.put(key, ...more)
+    },
+  }))
+  expect(await world.archive({}, { store })).toMatchObject({ removed: 600, left: 0 })
+  const [first, second] = await world.parts()
+  expect(first?.csv).toMatch(/^id,sent_at,body\n/)
+  expect(second?.csv).toMatch(/^id,sent_at,body,more\n/)
+  expect(second?.csv).toContain("new 600")
+})
+
 it("names who locks the table when it cannot delete, and loses nothing", async () => {
   const world = await archiveWorld(messages(30))
   await withClient(world.database.address, { applicationName: "a migration" }, async (holder) => {
