@@ -10,6 +10,7 @@ import { withClient } from "../postgres/connect.ts"
 import { withExclusiveSession } from "../postgres/exclusive.ts"
 import { renderTableName } from "../postgres/name.ts"
 import { ensureOpsTables } from "../postgres/ops-schema.ts"
+import { refuseFutureSlot } from "../postgres/server-clock.ts"
 import { withTransaction } from "../postgres/transaction.ts"
 import type { Recipients } from "../seal/recipients.ts"
 import type { Store } from "../store/store.ts"
@@ -58,17 +59,21 @@ const questionTimeoutMs = 60_000
 /** What is wrong with the rules of a database, each with the path of its rule. The database is asked and not changed. */
 export async function checkRules({ database, address, rules, slot, signal }: CleanupOrder): Promise<string[]> {
   return withClient(address, { applicationName: "nightshift/cleanup", signal }, async (client) => {
-    const problems: string[] = []
-    for (const { index, config } of rules) {
-      try {
-        await prepare(client, config, slot)
-      } catch (error) {
-        if (!(error instanceof ConfigError)) throw error
-        problems.push(...error.problems.map((problem) => `${rulePath(database, index, config)}: ${problem}`))
-      }
-    }
+    const problems = await problemsOf(`databases.${database}`, () => refuseFutureSlot(client, slot))
+    for (const { index, config } of rules)
+      problems.push(...(await problemsOf(rulePath(database, index, config), () => prepare(client, config, slot))))
     return problems
   })
+}
+
+async function problemsOf(place: string, check: () => Promise<unknown>): Promise<string[]> {
+  try {
+    await check()
+    return []
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return error.problems.map((problem) => `${place}: ${problem}`)
+  }
 }
 
 /**
@@ -98,6 +103,7 @@ type Outcomes = { findings: Finding[]; records: LedgerRecord[]; planned: Planned
 async function cleanRules(client: Client, order: CleanupOrder, outcomes: Outcomes): Promise<void> {
   const { database, dryRun, signal, backupRefusal, log } = order
   const { findings } = outcomes
+  await refuseFutureSlot(client, order.slot)
   const isChanging = order.rules.some(({ config }) => isDestructive(config))
   if (isChanging && backupRefusal !== undefined) {
     const detail = dryRun
@@ -136,7 +142,7 @@ async function finishArchives(client: Client, order: CleanupOrder): Promise<Find
     log.info(`archives that earlier runs left unfinished: ${closed} finished, ${abandoned} given up, to be made anew`)
   if (problems.length === 0) return []
   const detail = `parts of archives need a person: ${problems.join("; ")}`
-  return [{ subject: `${cleanupSubject(database)}/archives`, outcome: "fail", detail, runbook: "cleanup" }]
+  return [{ subject: `${cleanupSubject(database)}/archives`, outcome: "fail", detail, runbook: "restore-archive" }]
 }
 
 async function cleanRule(
