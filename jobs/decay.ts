@@ -70,7 +70,7 @@ async function checkAll(chosen: readonly Target[], context: Run, findings: Findi
   const checked: Target[] = []
   for (const target of chosen) {
     try {
-      problems.push(...(await checkRules(target, context.signal)))
+      problems.push(...(await checkRules(target, context)))
       if (problems.length === 0) problems.push(...(await checkLeaving(leavingOrder(target, target.leaving, context))))
       checked.push(target)
     } catch (error) {
@@ -84,9 +84,13 @@ async function checkAll(chosen: readonly Target[], context: Run, findings: Findi
 }
 
 /** Returns the names of the rules that were not applied. */
-async function decay(target: Target, { options, dryRun, run, ...context }: Run, results: Results): Promise<string[]> {
+async function decay(
+  target: Target,
+  { options, dryRun, run, trigger, ...context }: Run,
+  results: Results,
+): Promise<string[]> {
   const { database: _, rule: only, lockWait, catchUp } = options
-  const order = { ...context, runId: run.id, only, catchUp, lockWaitMs: lockWait.ms }
+  const order = { ...context, runId: run.id, only, catchUp, lockWaitMs: lockWait.ms, byHand: trigger === "hand" }
   try {
     const { findings, records, sections, failed } = await (dryRun
       ? rehearseRules(target, order)

@@ -1,22 +1,17 @@
 import { randomBytes } from "node:crypto"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { readdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { buffer } from "node:stream/consumers"
 import { generateX25519Identity, identityToRecipient } from "age-encryption"
 import { expect, inject, it } from "vitest"
 import { findJob, jobNames } from "../lib/job/find.ts"
-import { unsealBytes } from "../lib/seal/seal.ts"
 import { openStore } from "../lib/store/open.ts"
-import type { Store } from "../lib/store/store.ts"
-import { sleep } from "../lib/system/clock.ts"
 import { recordActions } from "./support/actions-output.ts"
+import { leaks, type Output, objects, watchCommandLines } from "./support/canaries.ts"
 import { type Checkout, directoryUrl, makeCheckout } from "./support/checkout.ts"
 import { startFaultyProxy } from "./support/faulty-proxy.ts"
 import { startGitHubServer } from "./support/github-server.ts"
 import { type HeartbeatServer, startHeartbeatServer } from "./support/heartbeat-server.ts"
 import { type TestDatabase, withDatabase, withRole } from "./support/postgres.ts"
-import { descendants } from "./support/processes.ts"
 import { createBucket, s3UrlFor } from "./support/s3-server.ts"
 import { type SlackServer, startSlackServer } from "./support/slack-server.ts"
 
@@ -51,7 +46,6 @@ type Stage = {
   emptyStore: string
 }
 type Scenario = { name: string; env?: Record<string, string>; argv?: string[]; inActions?: true }
-type Output = { where: string; text: string }
 
 it("no secret reaches any output of any job, on good nights and bad ones", { timeout: 180_000 }, async () => {
   await withStage(async (stage) => {
@@ -155,7 +149,10 @@ async function kept({ checkout, slack, heartbeat, env, s3Url }: Stage): Promise<
     const where = join(file.parentPath, file.name)
     return { where, text: await readFile(where, "latin1") }
   })
-  const stored = await objects(openStore(s3Url(), { variable: "BACKUP_STORE", credentials: inject("s3") }), env)
+  const stored = await objects(
+    openStore(s3Url(), { variable: "BACKUP_STORE", credentials: inject("s3") }),
+    env.BACKUP_IDENTITY ?? "",
+  )
   expect(stored.length).toBeGreaterThan(10)
   expect(slack.received.length).toBeGreaterThan(4)
   expect(heartbeat.pings.length).toBeGreaterThan(4)
@@ -167,74 +164,6 @@ async function kept({ checkout, slack, heartbeat, env, s3Url }: Stage): Promise<
   ]
 }
 
-/** Every object as it is stored, and opened where it is sealed: not even who holds the private key finds a secret in a set. */
-async function objects(store: Store, { BACKUP_IDENTITY = "" }: Record<string, string>): Promise<Output[]> {
-  const outputs: Output[] = []
-  for (const { key } of await store.list("")) {
-    const bytes = await buffer(await store.get(key))
-    outputs.push({ where: key, text: bytes.toString("latin1") })
-    if (!key.endsWith(".age")) continue
-    const opened = await unsealBytes(bytes, { keys: [BACKUP_IDENTITY] }, { maxBytes: 1e8 })
-    outputs.push({ where: `${key}, opened`, text: Buffer.from(opened).toString("latin1") })
-  }
-  return outputs
-}
-
-/**
- * Command lines of all programs that were started meanwhile, as far as they were seen: anyone on the machine can read them. `ps`, where
- * the system has no better answer, takes as much of the processor as the jobs themselves.
- */
-function watchCommandLines(): { stop(): Promise<Output> } {
-  const seen = new Set<string>()
-  let isOver = false
-  const newCommands = existsSync("/proc/self/stat") ? watchProc() : undefined
-  const commandsNow = async () => newCommands?.() ?? (await descendants(process.pid, /./)).map(({ command }) => command)
-  const watching = (async () => {
-    while (!isOver) {
-      for (const command of await commandsNow()) seen.add(command)
-      await sleep(10)
-    }
-  })()
-  return {
-    async stop() {
-      isOver = true
-      await watching
-      return { where: "command lines", text: [...seen].sort().join("\n") }
-    },
-  }
-}
-
-/** How often a process is looked at: the first times it may be a copy of its parent that has not become its program yet. */
-const looksAtEach = 5
-
-/** Gives the command lines of processes below this one that are new since it was asked before. */
-function watchProc(): () => string[] {
-  const ours = new Set([String(process.pid)])
-  const looks = new Map<string, number>()
-  return () => {
-    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name))
-    return pids.flatMap((pid) => {
-      const before = looks.get(pid) ?? 0
-      if (before >= looksAtEach) return []
-      looks.set(pid, before + 1)
-      const parent = /\) \S (\d+) /.exec(procFile(pid, "stat"))?.[1] ?? ""
-      if (!ours.has(parent)) return []
-      ours.add(pid)
-      return [procFile(pid, "cmdline").replaceAll("\0", " ")]
-    })
-  }
-}
-
-/** Empty when the process is gone by now. */
-function procFile(pid: string, name: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${name}`, "utf8")
-  } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH")) return ""
-    throw error
-  }
-}
-
 function secretsOf({ env }: Stage): Record<string, string> {
   const last = (url = "") => new URL(url).pathname.split("/").at(-1) ?? ""
   return {
@@ -242,20 +171,6 @@ function secretsOf({ env }: Stage): Record<string, string> {
     ...{ storeKey: env.AWS_ACCESS_KEY_ID ?? "", storeSecret: env.AWS_SECRET_ACCESS_KEY ?? "" },
     ...{ slack: last(env.SLACK_WEBHOOK_URL), heartbeat: last(env.HEARTBEAT_URL) },
   }
-}
-
-/** Where a text has a secret: as it is, URL-encoded, or in base64 wherever its bytes begin. */
-function leaks({ where, text }: Output, secrets: Record<string, string>): string[] {
-  return Object.entries(secrets).flatMap(([name, secret]) => {
-    const form = formsOf(secret).find((form) => text.includes(form))
-    const at = form === undefined ? -1 : text.indexOf(form)
-    return at < 0 ? [] : [`${name} in ${where}: ${text.slice(Math.max(0, at - 60), at + 60)}`]
-  })
-}
-
-function formsOf(secret: string): string[] {
-  const aligned = [0, 1, 2].map((shift) => btoa("x".repeat(shift) + secret).slice(shift === 0 ? 0 : 4, -4))
-  return [secret, encodeURIComponent(secret), ...aligned]
 }
 
 function setPassword(url: string, password: string): string {

@@ -51,5 +51,5 @@ function ruleProblem(what: string, error: unknown): string {
     return `${what}: it has a parameter such as $1, which nothing gives a value: write the value itself`
   // Classes of SQL that is wrong, of values that do not fit, and of rights: https://www.postgresql.org/docs/current/errcodes-appendix.html
   if (!/^(?:42|22|2F|0A|21)/.test(code)) throw error
-  return `${what}: ${errorText(error)}`
+  return `${what}: ${error instanceof Error ? error.message : errorText(error)}` // no row was read
 }

@@ -48,7 +48,7 @@ export function judgeFailure(
   error: unknown,
   { lockTimeoutMs }: Pick<DecayLimits, "lockTimeoutMs">,
 ): Finding {
-  const text = safeText(error, lockTimeoutMs)
+  const text = failureText(error, lockTimeoutMs)
   return finding(at, "fail", `not applied (it is all or nothing, and running it again is harmless): ${text}`)
 }
 
@@ -130,14 +130,10 @@ function finding(at: Subject, outcome: Finding["outcome"], detail: string, numbe
   return { subject: subjectOf(at), outcome, detail, ...(numbers && { facts: numbers }), runbook: "decay" }
 }
 
-/** Errors about values quote them, and the team's own functions may say anything of a row. */
-function safeText(error: unknown, lockTimeoutMs: number): string {
+function failureText(error: unknown, lockTimeoutMs: number): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
   if (code === "55P03") {
     return `a row or the table stayed locked by another session for ${formatDuration(lockTimeoutMs)}, time and again: end that session, see pg_blocking_pids in pg_stat_activity`
   }
-  if (code.startsWith("P0"))
-    return `a trigger or function of the database raised an error (${code}): its text is in the server's log`
-  const text = errorText(error)
-  return code.startsWith("22") || code.startsWith("23") ? text.replace(/: ".*$/s, "") : text
+  return errorText(error)
 }

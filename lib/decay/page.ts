@@ -8,8 +8,10 @@ export type Section = {
   database: string
   rule: Pick<PreparedRule, "config" | "table">
   plan: DecayPlan
-  /** What really changed; absent for a dry run, which shows the keys of its sample instead. */
+  /** What really changed; absent for a dry run. */
   applied: Applied | undefined
+  /** Whether the sample has the keys of its rows: for the eyes of who runs it by hand. */
+  showsKeys: boolean
   /** What people read first: when, how many steps, and what is special. */
   lines: readonly string[]
 }
@@ -17,10 +19,10 @@ export type Section = {
 const barWidth = 20
 
 /** One rule of a run as Markdown: counts, some rows before and after, and how the values lie. Pure. */
-export function renderSection({ database, rule, plan, applied, lines }: Section): string {
+export function renderSection({ database, rule, plan, applied, showsKeys, lines }: Section): string {
   const title = `### ${escapeCell(rule.config.name)} (${escapeCell(database)}, ${escapeCell(`${rule.table.schema}.${rule.table.name}.${rule.config.column}`)})`
   const parts = [title, lines.map((line) => `- ${escapeCell(line)}`).join("\n"), countsTable(rule, plan, applied)]
-  if (plan.sample.length > 0) parts.push(sampleTable(rule, plan, applied === undefined))
+  if (plan.sample.length > 0) parts.push(sampleTable(rule, plan, showsKeys))
   if (plan.histogram) parts.push(histogramText(plan.histogram))
   return parts.filter((part) => part !== "").join("\n\n")
 }

@@ -8,6 +8,7 @@ import type { PostgresAddress } from "../postgres/address.ts"
 import { withClient } from "../postgres/connect.ts"
 import { withExclusiveSession } from "../postgres/exclusive.ts"
 import { ensureOpsTables } from "../postgres/ops-schema.ts"
+import { futureSlotProblem, refuseFutureSlot } from "../postgres/server-clock.ts"
 import { withTransaction } from "../postgres/transaction.ts"
 import { applyDecay, usualLimits } from "./apply.ts"
 import { auditRecords, type Recorded, readRecorded } from "./audit.ts"
@@ -29,6 +30,8 @@ export type RunOrder = {
   /** Of the rules, the one to apply; all where absent. */
   only: string | undefined
   catchUp: boolean
+  /** A person runs it on a machine of their own: a dry run then shows keys of rows. */
+  byHand: boolean
   lockWaitMs: number
   log: Log
   signal: AbortSignal
@@ -42,11 +45,16 @@ type OneReport = Omit<RuleReports, "failed">
 const applicationName = "nightshift/decay"
 
 /** Problems of the rules of one database, held against it where it can be reached. Changes nothing; throws what is no problem of a rule. */
-export async function checkRules({ database, address, rules }: DecayTarget, signal: AbortSignal): Promise<string[]> {
+export async function checkRules(
+  { database, address, rules }: DecayTarget,
+  { slot, signal }: Pick<RunOrder, "slot" | "signal">,
+): Promise<string[]> {
   const parsed = rules.map((config, index) => parseRule(database, index, config))
   const problems = parsed.flatMap((one) => one.problems)
   const sound = parsed.filter((one) => one.problems.length === 0)
   await withClient(address, { applicationName, signal }, async (client) => {
+    const problem = await futureSlotProblem(client, slot)
+    if (problem !== undefined) problems.push(`databases.${database}: ${problem}`)
     for (const { rule } of sound) problems.push(...(await prepareRule(client, rule)).problems)
   })
   return problems
@@ -57,6 +65,7 @@ export async function applyRules(target: DecayTarget, order: RunOrder): Promise<
   const recorded = await recall(target, order)
   const exclusive = { ...target, ...order, job: "decay" }
   return withExclusiveSession(exclusive, async (client, signal) => {
+    await refuseFutureSlot(client, order.slot)
     await ensureOpsTables(client, ["decay_watermark"])
     return eachRule(target, { ...order, signal }, async (found) => {
       const rule = await prepare(client, found)
@@ -68,7 +77,7 @@ export async function applyRules(target: DecayTarget, order: RunOrder): Promise<
       return {
         findings,
         records,
-        sections: [renderSection({ ...target, rule, plan, applied, lines: describeWhen(verdict) })],
+        sections: [renderSection({ ...target, rule, plan, applied, showsKeys: false, lines: describeWhen(verdict) })],
       }
     })
   })
@@ -91,7 +100,7 @@ export async function rehearseRules(target: DecayTarget, order: RunOrder): Promi
         return {
           findings,
           records: [],
-          sections: [renderSection({ ...target, rule, plan, applied: undefined, lines })],
+          sections: [renderSection({ ...target, rule, plan, applied: undefined, showsKeys: order.byHand, lines })],
         }
       })
     }),

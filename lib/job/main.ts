@@ -1,4 +1,4 @@
-import { errorText } from "../core/error-text.ts"
+import { errorText, stackText } from "../core/error-text.ts"
 import { loadQuickly } from "../system/load-quickly.ts"
 import { createRedactor, type Redactor } from "../system/redact.ts"
 
@@ -19,7 +19,7 @@ function end(reason: Error): void {
 
 function endWithDefect(error: unknown): void {
   hasDefect = true
-  const trace = error instanceof Error ? `\n${error.stack}` : ""
+  const trace = error instanceof Error ? `\n${stackText(error)}` : ""
   process.stderr.write(crashRedactor().text(`unexpected error: ${errorText(error)}${trace}\n`))
   end(new Error("unexpected error", { cause: error }))
 }

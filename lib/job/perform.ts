@@ -1,5 +1,5 @@
 import { ConfigError } from "../core/config-error.ts"
-import { errorText } from "../core/error-text.ts"
+import { errorText, stackText } from "../core/error-text.ts"
 import type { Finding } from "../core/finding.ts"
 import type { Log } from "../core/log.ts"
 import { type Outcome, worstOutcome } from "../core/outcome.ts"
@@ -84,7 +84,7 @@ function brokenJob(prepared: Prepared, error: unknown, log: Log): Verdict {
   const text = errorText(error)
   // A defect of the code itself is found by its stack; for bad days of the world the message says it all.
   const isDefect = [TypeError, ReferenceError, RangeError, SyntaxError].some((kind) => error instanceof kind)
-  const stack = error instanceof Error ? { stack: error.stack } : {}
+  const stack = error instanceof Error ? { stack: stackText(error) } : {}
   if (isDefect) log.error(text, stack)
   else log.debug(text, stack)
   return failure("broken", prepared, text)

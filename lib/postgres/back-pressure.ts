@@ -19,7 +19,7 @@ export type Pace = {
 
 export const usualPace: Pace = {
   limits: pressureLimits,
-  restShare: 0.1,
+  restShare: 0.05,
   walBytesPerSecond: 256 * 1000 * 1000,
   firstWaitMs: 500,
   longestWaitMs: 15_000,

@@ -218,7 +218,8 @@ async function commitBatch(work: Work, place: BatchPlace): Promise<Batch & { too
   const done = await withTransaction(client, options, async () => {
     roundTripMs = elapsed()
     const { selection } = work.plan
-    const batch = await takeBatch(client, { ...where, selection, change: work.change, waitsForLocks: waits })
+    const isExact = work.context.limit !== undefined
+    const batch = await takeBatch(client, { ...where, selection, change: work.change, waitsForLocks: waits, isExact })
     work.committing = { transaction: batch.transaction, changed: batch.changed, target: place.target }
     return batch
   })

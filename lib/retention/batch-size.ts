@@ -8,12 +8,13 @@ export const batchRows = { least: 1, first: 500, most: 200_000 } as const
 
 /**
  * How many rows the next batch takes. Grows to at most twice as many, shrinks at once to what the time of the last one asks for, and to
- * half of that when sessions waited. A batch that was not full never lets it grow: its time says little of a full one.
+ * half of that when sessions waited. A batch that was less than half full never lets it grow: its time says little of a
+ * full one.
  */
 export function nextBatchRows(size: number, { rows, tookMs, waiting }: BatchTime): number {
   if (waiting > 0) return withinBounds(Math.min(size, fitting(rows, tookMs)) / 2)
   if (tookMs > batchTimeMs.most) return withinBounds(Math.min(size - 1, fitting(rows, tookMs)))
-  if (tookMs >= batchTimeMs.least || rows < size) return withinBounds(size)
+  if (tookMs >= batchTimeMs.least || rows < size / 2) return withinBounds(size)
   return withinBounds(Math.min(size * 2, fitting(rows, tookMs)))
 }
 

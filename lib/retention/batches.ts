@@ -4,7 +4,7 @@ import type { CellValue } from "../config/cell-value.ts"
 import { quoteTable, renderTableName } from "../postgres/name.ts"
 import { blockedCountSql } from "../postgres/pressure.ts"
 import type { Table } from "../postgres/table.ts"
-import type { RowSelection, Target } from "./contract.ts"
+import type { RowSelection, Target, Twins } from "./contract.ts"
 import { joinList, listName, listSize } from "./list-rows.ts"
 import { newParameters, type Parameters } from "./parameters.ts"
 import { assignmentsOf } from "./select-rows.ts"
@@ -23,6 +23,8 @@ export type BatchOrder = {
   rows: number
   /** Waits for rows that others have locked, instead of leaving them out. */
   waitsForLocks: boolean
+  /** Not one row more than `rows`, whoever adds some meanwhile. */
+  isExact: boolean
 }
 
 export type Batch = {
@@ -67,32 +69,50 @@ const boundRow = z.object({ last: z.array(z.string()) })
 const endRow = z.object({ transaction: z.string(), waiting: z.number() })
 
 /**
- * Locks and deletes in one statement, in half the time: first asks where the batch ends, so that nothing of it has to be kept or sorted. A
- * row that was changed just before its lock is left to the next walk.
+ * Deletes in one statement, a third of the work of locking rows first. It begins with where the batch ends, so that nothing has to be kept
+ * or sorted. Where somebody has locked one of the rows it starts again and leaves that out, as it does where no row may be too many.
  */
 async function deleteAtOnce(client: Client, order: BatchOrder): Promise<Batch> {
   const { selection, target, cursor, rows: limit } = order
   const { condition, orderBy, values } = selection
+  const columns = orderBy.join(", ")
   const table = `only ${quoteTable(target)} t`
+  const after = [...values, ...(cursor.behind ?? [])]
   const lower = behindCursor(order)
   const { rows } = await client.query(
     `select array[${orderBy.map((column) => `${column}::text`).join(", ")}] as last from ${table} where ${condition} ${lower}
-      order by ${orderBy.join(", ")} offset ${limit - 1} limit 1`,
-    [...values, ...(cursor.behind ?? [])],
+      order by ${columns} offset ${limit - 1} limit 1`,
+    after,
   )
   const [bound] = z.array(boundRow).parse(rows)
-  const upper = bound
-    ? `and (${orderBy.join(", ")}) <= (${parametersOf(selection, cursor.behind ? orderBy.length : 0)})`
-    : ""
-  const { rowCount } = await client.query(
-    `delete from ${table} where t.ctid = any(array(
-       select t.ctid from ${table} where ${condition} ${lower} ${upper} limit ${limit} ${lockClause(order)}))`,
-    [...values, ...(cursor.behind ?? []), ...(bound?.last ?? [])],
-  )
-  const changed = rowCount ?? 0
+  const upper = bound ? `and (${columns}) <= (${parametersOf(selection, after.length - values.length)})` : ""
+  const range = `${condition} ${lower} ${upper}`
+  const locked = `select t.ctid from ${table} where ${range} order by ${columns} limit ${limit} ${lockClause(order)}`
+  const parameters = [...after, ...(bound?.last ?? [])]
+  const direct = order.isExact
+    ? undefined
+    : await unlessLocked(client, `delete from ${table} where ${range}`, parameters)
+  const changed =
+    direct ??
+    (await client.query(`delete from ${table} where t.ctid = any(array(${locked}))`, parameters)).rowCount ??
+    0
   const end = await client.query(`select pg_current_xact_id()::text as transaction, ${blockedCountSql} as waiting`)
   const batch = { picked: changed, changed, ...endRow.parse(end.rows[0]) }
   return bound ? { ...batch, next: { behind: bound.last } } : batch
+}
+
+/** Returns how many rows a statement changed, by the index; `undefined`, with nothing changed, when it would have to wait for a lock. */
+async function unlessLocked(client: Client, sql: string, values: unknown[]): Promise<number | undefined> {
+  await client.query(
+    "savepoint direct; set local lock_timeout = '10ms'; set local enable_seqscan = off; set local enable_bitmapscan = off",
+  )
+  try {
+    return (await client.query(sql, values)).rowCount ?? 0
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "55P03")) throw error
+    await client.query("rollback to savepoint direct")
+    return undefined
+  }
 }
 
 /** Continues behind the row where the walk is; its values come behind those of the selection. */
@@ -209,8 +229,11 @@ async function change(client: Client, order: BatchOrder, ids: string): Promise<{
   const { selection, target, change } = order
   const { condition, table } = selection
   const parameters = newParameters(selection.values)
+  const stays =
+    change.kind === "delete" && selection.twins ? await lockTwins(client, order, selection.twins, ids) : null
+  const isRepeated = stays && selection.twins ? `and ${repeats(selection.twins, stays, parameters)}` : ""
   // From a query of its own: the planner would look at each of the constants.
-  const which = `t.ctid = any(array(select unnest(${parameters.add(ids, "tid[]")}))) and ${condition}`
+  const which = `t.ctid = any(array(select unnest(${parameters.add(ids, "tid[]")}))) and ${condition} ${isRepeated}`
   const from = `only ${quoteTable(target)} t`
   const verb =
     change.kind === "delete"
@@ -226,6 +249,38 @@ async function change(client: Client, order: BatchOrder, ids: string): Promise<{
   throw new Error(
     `${stay} rows of ${renderTableName(target)} would still match after they are set, and be set again for ever: let \`where\` leave out rows that are done`,
   )
+}
+
+/** Places of rows in the tables that hold them, as texts of arrays. */
+type Places = { tables: string; rows: string }
+const placesRow = z.object({ tables: z.string(), rows: z.string() })
+
+/**
+ * Locks, for each of the picked rows, the one of its group that stays: had others deleted it, or changed it, the picked ones would be the
+ * last that say so. One that others have locked is left out, and its group stays as it is.
+ */
+async function lockTwins(client: Client, order: BatchOrder, twins: Twins, ids: string): Promise<Places> {
+  const { rows } = await client.query(
+    `select coalesce(array_agg(place), '{}')::text as tables, coalesce(array_agg(id), '{}')::text as rows from (
+       select o.place, o.id
+         from (select distinct ${twins.columns.join(", ")} from only ${quoteTable(order.target)} t
+                where t.ctid = any(array(select unnest($1::tid[])))) t
+        cross join lateral (
+          select o.tableoid as place, o.ctid as id from ${twins.rows} o where ${twins.isTwin}
+           order by ${twins.bestFirst} limit 1 for share of o${order.waitsForLocks ? "" : " skip locked"}) o) best`,
+    [ids],
+  )
+  return placesRow.parse(rows[0])
+}
+
+/** Condition on `t`: a better row with the same values is among those that are locked. */
+function repeats({ rows, isTwin, isBetter }: Twins, places: Places, parameters: Parameters): string {
+  const tables = parameters.add(places.tables, "oid[]")
+  const ids = parameters.add(places.rows, "tid[]")
+  const locked = `
+    select o.* from ${rows} o where o.ctid = any(array(select unnest(${ids})))
+       and (o.tableoid, o.ctid) in (select * from unnest(${tables}, ${ids})) offset 0`
+  return `exists (select from (${locked}) o where ${isTwin} and ${isBetter})`
 }
 
 function cellsSql(table: Table, cells: Record<string, CellValue>, parameters: Parameters): string {

@@ -7,6 +7,7 @@ import type { Log } from "../core/log.ts"
 import type { LedgerRecord } from "../ledger/ledger.ts"
 import type { PostgresAddress } from "../postgres/address.ts"
 import { withClient } from "../postgres/connect.ts"
+import { isConnectionLoss } from "../postgres/connect-error.ts"
 import { withExclusiveSession } from "../postgres/exclusive.ts"
 import { renderTableName } from "../postgres/name.ts"
 import { ensureOpsTables } from "../postgres/ops-schema.ts"
@@ -92,10 +93,18 @@ export async function cleanDatabase(order: CleanupOrder): Promise<CleanupOutcome
       await withClient(address, { applicationName: "nightshift/cleanup", signal }, (client) => work(client, signal))
     else await withExclusiveSession({ ...order, job: "cleanup" }, work)
   } catch (error) {
-    const subject = cleanupSubject(database)
-    findings.push({ subject, outcome: "fail", detail: errorText(error), runbook: "cleanup" })
+    const detail = [errorText(error), ...leftOut(order, findings)].join("; ")
+    findings.push({ subject: cleanupSubject(database), outcome: "fail", detail, runbook: "cleanup" })
   }
   return { findings, records, page: renderCleanupPage(database, planned) }
+}
+
+/** Rules of which nothing was said although others had their turn. */
+function leftOut({ database, rules }: CleanupOrder, findings: readonly Finding[]): string[] {
+  const said = new Set(findings.map(({ subject }) => subject))
+  const silent = rules.filter(({ config }) => !said.has(cleanupSubject(database, config.name)))
+  if (silent.length === 0 || silent.length === rules.length) return []
+  return [`these rules had no turn: ${silent.map(({ config }) => config.name).join(", ")}`]
 }
 
 type Outcomes = { findings: Finding[]; records: LedgerRecord[]; planned: PlannedRule[] }
@@ -119,6 +128,7 @@ async function cleanRules(client: Client, order: CleanupOrder, outcomes: Outcome
     try {
       await cleanRule(client, config, order, outcomes)
     } catch (error) {
+      if (isConnectionLoss(error)) throw error // every other rule would fail for the same reason
       log.error(`${config.name}: ${errorText(error)}`)
       findings.push(judgeBroken(database, config, error))
     }

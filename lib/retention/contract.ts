@@ -38,6 +38,21 @@ export type RowSelection = {
   withoutHolds: string
   /** Whether `ops.legal_hold` is in the condition: each batch first takes `lock table ops.legal_hold in share mode` then. */
   hasHolds: boolean
+  /** Of rows that repeat each other; each batch locks one that stays before it deletes the others, so that the last one is never lost. */
+  twins?: Twins
+}
+
+/** SQL about a row `t` that is to go and another one, `o`, that says the same. */
+export type Twins = {
+  /** Columns of `t` that are equal in both. */
+  columns: string[]
+  /** What to read `o` from, with its `tableoid` and `ctid`. */
+  rows: string
+  isTwin: string
+  /** `o` stays rather than `t`. */
+  isBetter: string
+  /** For `order by`: the one that stays comes first. */
+  bestFirst: string
 }
 
 /** Rows of other tables that change with those of the rule, through foreign keys. */

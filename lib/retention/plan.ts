@@ -13,7 +13,7 @@ import { countIn, oldPartitions } from "./old-partitions.ts"
 import { newParameters } from "./parameters.ts"
 import { orderOf, type PreparedRule, relatedTables } from "./prepare.ts"
 import { isOfPartitions, isRemoving } from "./rule.ts"
-import { parentKey } from "./select-rows.ts"
+import { parentKey, twinsOf } from "./select-rows.ts"
 
 export type PlanOptions = {
   slot: Date
@@ -72,6 +72,7 @@ function frame(
     walk: config.orphans || config.duplicates ? "listed" : "ordered",
     targets,
     hasHolds,
+    ...(config.duplicates && { twins: twinsOf(rule, config.duplicates) }),
   }
   return { rule: config.name, action, selection, ...(cutoff && { cutoff }), ...(config.set && { set: config.set }) }
 }

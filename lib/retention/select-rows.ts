@@ -4,6 +4,7 @@ import { ConfigError } from "../core/config-error.ts"
 import { quoteName, quoteTable } from "../postgres/name.ts"
 import { columnOf, type Table } from "../postgres/table.ts"
 import { olderThan } from "./age.ts"
+import type { Twins } from "./contract.ts"
 import type { Parameters } from "./parameters.ts"
 import { bracket } from "./team-sql.ts"
 
@@ -48,21 +49,28 @@ function isOrphan({ table, parent }: RuleTables, orphans: NonNullable<CleanupCon
   return `${child} is not null and not exists (select from ${quoteTable(parent)} p where p.${key} = ${child})`
 }
 
-/** A row that has the same values as a better one: newer (or older) by `column`, then by key. A row without a time is the oldest. */
-function isDuplicate({ config, table }: RuleTables, { by, keep }: NonNullable<CleanupConfig["duplicates"]>): string {
-  const same = by.map((column) => `o.${quoteName(columnOf(table, column).name)} = t.${quoteName(column)}`)
+/** A row that has the same values as a better one. */
+function isDuplicate(rule: RuleTables, duplicates: NonNullable<CleanupConfig["duplicates"]>): string {
+  const { rows, isTwin, isBetter } = twinsOf(rule, duplicates)
+  return `exists (select from ${rows} o where ${isTwin} and ${isBetter})`
+}
+
+/** What SQL says of a rule's row `t` and another one, `o`, with the same values. Newer (or older) by `column`, then by key, is better; a row without a time is the oldest. */
+export function twinsOf({ config, table }: RuleTables, { by, keep }: NonNullable<CleanupConfig["duplicates"]>): Twins {
+  const same = by.map((name) => quoteName(columnOf(table, name).name))
+  const key = table.primaryKey.length > 0 ? table.primaryKey.map(quoteName) : ["tableoid", "ctid"]
   const than = keep === "newest" ? ">" : "<"
-  const tie = table.primaryKey.length > 0 ? table.primaryKey.map(quoteName) : ["tableoid", "ctid"]
-  const row = (alias: string) => `(${tie.map((column) => `${alias}.${column}`).join(", ")})`
-  const better =
-    config.column === undefined
-      ? `${row("o")} ${than} ${row("t")}`
-      : betterBy(quoteName(columnOf(table, config.column).name), than, `${row("o")} ${than} ${row("t")}`)
-  const columns = table.primaryKey.length > 0 ? "t.*" : "t.tableoid, t.ctid, t.*"
-  const others = config.where
-    ? `(select ${columns} from ${quoteTable(table)} t where ${bracket(config.where)})`
-    : quoteTable(table)
-  return `exists (select from ${others} o where ${same.join(" and ")} and (${better}))`
+  const direction = keep === "newest" ? "desc nulls last" : "asc nulls first"
+  const age = config.column === undefined ? [] : [quoteName(columnOf(table, config.column).name)]
+  const row = (alias: string) => `(${key.map((column) => `${alias}.${column}`).join(", ")})`
+  const tie = `${row("o")} ${than} ${row("t")}`
+  return {
+    columns: same.map((column) => `t.${column}`),
+    rows: `(select t.tableoid, t.ctid, t.* from ${quoteTable(table)} t${config.where ? ` where ${bracket(config.where)}` : ""})`,
+    isTwin: same.map((column) => `o.${column} = t.${column}`).join(" and "),
+    isBetter: `(${age[0] === undefined ? tie : betterBy(age[0], than, tie)})`,
+    bestFirst: [...age, ...key].map((column) => `o.${column} ${direction}`).join(", "),
+  }
 }
 
 function betterBy(column: string, than: string, tie: string): string {

@@ -1,4 +1,4 @@
-import { errorText } from "../core/error-text.ts"
+import { errorText, stackText } from "../core/error-text.ts"
 import type { CheckResult } from "./check.ts"
 import { checkService } from "./check-service.ts"
 import { timeoutFor } from "./judge.ts"
@@ -76,5 +76,5 @@ function nobodyKnows(detail: string): CheckResult {
 }
 
 function errorMetadata(error: unknown): Record<string, unknown> {
-  return error instanceof Error ? { stack: error.stack } : {}
+  return error instanceof Error ? { stack: stackText(error) } : {}
 }

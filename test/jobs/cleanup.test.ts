@@ -65,6 +65,29 @@ describe("cleanup", () => {
     expect(await count(night, "sessions")).toBe(100)
   })
 
+  it("refuses a slot to which the server's clock has not come, whatever its rules do and however it is started", async () => {
+    const rules = [
+      old,
+      stuck,
+      `{ name: "events", table: "events", column: "at", olderThan: "90 days", action: "drop", maxShare: 100 }`,
+      `{ name: "kept", table: "users", column: "deleted_at", olderThan: "1 day", action: "archive" }`,
+    ]
+    const events = `create table events (id int, at timestamptz) partition by range (at);
+      create table events_1 partition of events for values from ('2026-01-01') to ('2026-02-01')`
+    const night = await prepare({ rules, sql: `${sql}; ${events}` })
+    const told =
+      /databases\.main: the slot 2100-01-01T04:23:00.000Z has not come: the clock of the database server says 20\d\d-/
+
+    for (const argv of [[], ["--dry-run"], ["--allow-large", "--without-backup"], ["--rule", "events"]]) {
+      const { run, exitCode } = await clean(night, argv, {}, "2100-01-01T04:23:00Z")
+      expect(exitCode).toBe(2)
+      expect(run.summary).toMatch(told)
+    }
+    expect(await count(night, "sessions")).toBe(100)
+    expect(await night.database.query("select to_regclass('events_1')::text as name")).toEqual([{ name: "events_1" }])
+    expect(await night.database.query("select to_regnamespace('ops') as ops")).toEqual([{ ops: null }])
+  })
+
   it("does what its rules say, says what really changed, and finds nothing to do the second time", async () => {
     const night = await prepare({ rules: [old, gone, stuck] })
 

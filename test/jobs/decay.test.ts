@@ -211,11 +211,24 @@ it("records what it changed, and is not fooled by a database that has lost its w
 
 it("goes on over the end of a year as over any other midnight", async () => {
   const world = await makeWorld(
-    "create table items (id int primary key, value double precision, at timestamptz); insert into items values (1, 1, '2026-12-30T12:00+13')",
+    "create table items (id int primary key, value double precision, at timestamptz); insert into items values (1, 1, '2025-12-30T12:00+13')",
     `{ name: "fading", table: "items", column: "value", since: "at", halfLife: "1 day", timezone: "Pacific/Auckland" }`,
   )
-  await world.run("2026-12-31T10:59Z")
+  await world.run("2025-12-31T10:59Z")
   expect(await world.values("select value from items")).toEqual([1])
-  await world.run("2026-12-31T11:00Z")
+  await world.run("2025-12-31T11:00Z")
   expect(await world.values("select value from items")).toEqual([0.5])
+})
+
+it("refuses a slot to which the server's clock has not come, which would decay too far, and a dry run does too", async () => {
+  const world = await makeWorld(itemsSql, halving)
+  const before = await world.values("select value from items order by id")
+  for (const more of [[], ["--dry-run"], ["--catch-up"]]) {
+    const { run, exitCode } = await world.run("2100-01-01T04:00Z", ...more)
+    expect(exitCode).toBe(2)
+    expect(run.summary).toMatch(
+      /databases\.main: the slot 2100-01-01T04:00:00.000Z has not come: the clock of the database server says 20\d\d-/,
+    )
+  }
+  expect(await world.values("select value from items order by id")).toEqual(before)
 })

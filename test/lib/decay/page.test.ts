@@ -29,12 +29,18 @@ const applied = { changed: 901, crossed: [41, 5], marked: 0 }
 const at = { database: "main", rule }
 
 describe("the page", () => {
-  it("shows keys in a dry run alone, and no markup of theirs works", () => {
-    const dry = renderSection({ ...at, plan, applied: undefined, lines: ["dry run: nothing was changed"] })
+  it("shows keys where it is told to alone, and no markup of theirs works", () => {
+    const dry = renderSection({
+      ...at,
+      plan,
+      applied: undefined,
+      showsKeys: true,
+      lines: ["dry run: nothing was changed"],
+    })
     expect(dry).toContain("### fresh\\|ness (main, public.items.value)")
     expect(dry).toContain("| would change | 900 |")
     expect(dry).toContain("&lt;b&gt;\\|")
-    const real = renderSection({ ...at, plan, applied, lines: [] })
+    const real = renderSection({ ...at, plan, applied, showsKeys: false, lines: [] })
     expect(real).toContain("| planned to change | 900 |\n| changed | 901 |")
     expect(real).toContain("| fell to 0.2 or less (notify) | 41 |")
     expect(real).toContain("| before | after |\n| --- | --- |\n| 1 | 0.5 |")
@@ -42,7 +48,7 @@ describe("the page", () => {
   })
 
   it("draws how the values lie, before and after", () => {
-    const text = renderSection({ ...at, plan, applied, lines: [] })
+    const text = renderSection({ ...at, plan, applied, showsKeys: false, lines: [] })
     expect(text).toMatch(/^0 to 0\.1 +0 +600 #{12}$/m)
     expect(text).toMatch(/^0\.9 to 1 +1,000 #{20} +0$/m)
   })

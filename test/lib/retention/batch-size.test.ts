@@ -30,8 +30,9 @@ it("shrinks after a batch that took too long or that somebody waited for, down t
   )
 })
 
-it("does not grow because of a batch that was not full", () => {
+it("grows after a batch that left out some locked rows, not after one that was mostly empty", () => {
   expect(nextBatchRows(1000, { rows: 3, tookMs: 1, waiting: 0 })).toBe(1000)
+  expect(nextBatchRows(1000, { rows: 990, tookMs: 1, waiting: 0 })).toBe(2000)
 })
 
 it("comes to 200 to 500 ms, or to its bounds, within 30 batches, whatever a row costs, and stays there", () => {
