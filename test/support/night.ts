@@ -8,7 +8,9 @@ import { generateX25519Identity, identityToRecipient } from "age-encryption"
 import { onTestFinished } from "vitest"
 import backup from "../../jobs/backup.ts"
 import cleanup from "../../jobs/cleanup.ts"
+import decay from "../../jobs/decay.ts"
 import maintenance from "../../jobs/maintenance.ts"
+import restoreArchive from "../../jobs/restore-archive.ts"
 import restoreTest from "../../jobs/restore-test.ts"
 import type { Job } from "../../lib/job/job.ts"
 import type { Run } from "../../lib/job/run.ts"
@@ -17,7 +19,7 @@ import { openStore } from "../../lib/store/open.ts"
 import type { Store } from "../../lib/store/store.ts"
 import { createDatabase, type TestDatabase } from "./postgres.ts"
 
-const jobs = { backup, cleanup, maintenance, "restore-test": restoreTest }
+const jobs = { backup, cleanup, decay, maintenance, "restore-archive": restoreArchive, "restore-test": restoreTest }
 export type JobName = keyof typeof jobs
 
 export type NightRun = { run: Run; exitCode: number; stdout: string; stderr: string }
