@@ -20,6 +20,7 @@ import { openStore } from "../lib/store/open.ts"
 const options = z.strictObject({
   database: z.string().optional().describe("apply the rules of this database only"),
   rule: z.string().optional().describe("apply the rule of this name only"),
+  limit: z.int().min(0).max(1_000_000_000).optional().describe("refuse a rule that would change more rows than this"),
   catchUp: z.boolean().default(false).describe("go on when more is due than `maxCatchUp` of a rule"),
   allowLarge: z
     .boolean()
@@ -89,8 +90,8 @@ async function decay(
   { options, dryRun, run, trigger, ...context }: Run,
   results: Results,
 ): Promise<string[]> {
-  const { database: _, rule: only, lockWait, catchUp } = options
-  const order = { ...context, runId: run.id, only, catchUp, lockWaitMs: lockWait.ms, byHand: trigger === "hand" }
+  const { rule: only, lockWait, catchUp, limit } = options
+  const order = { ...context, runId: run.id, only, catchUp, limit, lockWaitMs: lockWait.ms, byHand: trigger === "hand" }
   try {
     const { findings, records, sections, failed } = await (dryRun
       ? rehearseRules(target, order)

@@ -28,6 +28,12 @@ const options = z.strictObject({
     .optional()
     .describe("do this kind of action only: analyze, vacuum, reindex or validate"),
   table: tableName().optional().describe("care for this table only, such as public.events"),
+  limit: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .optional()
+    .describe("do so many actions at most; the rest is left for the next run"),
   timeLimit: duration().prefault("2 hours").describe("what is not begun by then is left for the next run"),
   lockWait: duration().prefault("15 minutes").describe("how long to wait for another job on the same database"),
   withoutBackup: z.boolean().default(false).describe("go on without a fresh verified backup"),
@@ -54,7 +60,15 @@ export default defineJob({
     const pages: string[] = []
     for (const { within, ...target } of choose(config.databases, options)) {
       const { database, care } = target
-      const order = { ...target, wishes: { kinds, table }, lockWaitMs: options.lockWait.ms, remainingMs, log, signal }
+      const order = {
+        ...target,
+        limit: options.limit,
+        wishes: { kinds, table },
+        lockWaitMs: options.lockWait.ms,
+        remainingMs,
+        log,
+        signal,
+      }
       const wanted = wantedKinds(care.actions, kinds)
       try {
         const refusal = await refuseWithoutBackup({ ledger, database, within, now, allowed })

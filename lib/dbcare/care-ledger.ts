@@ -45,7 +45,11 @@ export async function readLooks(ledger: Pick<Ledger, "read">, database: string, 
   return looks.sort((a, b) => a.at.getTime() - b.at.getTime())
 }
 
-/** The look of a week ago: the newest that is at least six and a half days old, so that a late run still meets its predecessor. */
+/**
+ * The look of a week ago: the newest that is at least six and a half days old, so that a late run still meets its predecessor, and at most
+ * ten; `undefined` where nobody looked then.
+ */
 export function lookOfLastWeek(looks: readonly CareLook[], now: Date): CareLook | undefined {
-  return looks.findLast(({ at }) => now.getTime() - at.getTime() >= 6.5 * dayMs)
+  const ageDays = ({ at }: CareLook) => (now.getTime() - at.getTime()) / dayMs
+  return looks.findLast((look) => ageDays(look) >= 6.5 && ageDays(look) <= 10)
 }

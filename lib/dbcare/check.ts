@@ -14,6 +14,8 @@ export type CareItem = {
   /** One sentence with the numbers, for a person. Never a value of the team's rows, never the text of a query. */
   detail: string
   evidence: Record<string, string | number>
+  /** Where it is not that of the check. */
+  severity?: Severity
   remedy?: Remedy
 }
 

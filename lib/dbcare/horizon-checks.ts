@@ -1,7 +1,7 @@
 import { z } from "zod"
 import { formatCount } from "../core/size.ts"
 import type { CareCheck, CareItem } from "./check.ts"
-import { levelOf } from "./sessions-checks.ts"
+import { levelOf, unseen } from "./sessions-checks.ts"
 
 const holderRow = z.object({ kind: z.string(), name: z.string(), age: z.coerce.number() })
 
@@ -48,6 +48,8 @@ export const xminHorizonCheck: CareCheck = {
       const remedy = { advice, ...(run && { run: [run(name)] }) }
       return [{ item: `${kind} ${name}`, outcome, detail, evidence: { age }, remedy }]
     })
+    const hidden = unseen({ may }, "sessions and standbys")
+    if (hidden && items.length === 0) return hidden // slots and prepared transactions are fine; of the rest nothing is known
     const notes = may.readsStats ? [] : [`${may.role} sees its own sessions alone: grant pg_monitor to it`]
     return { status: "done", looked: rows.length, items, numbers: { "xmin.age": rows[0]?.age ?? 0 }, notes }
   },

@@ -2,6 +2,7 @@ import type { CareConfig } from "../config/care-schema.ts"
 import { formatDuration } from "../core/duration.ts"
 import { errorText } from "../core/error-text.ts"
 import type { Finding } from "../core/finding.ts"
+import { isWorse, type Severity } from "../core/severity.ts"
 import { formatCounted } from "../core/size.ts"
 import type { CareCheck, CareItem } from "./check.ts"
 import { compareItems, type Since, type SortedItems, sortItems } from "./known-items.ts"
@@ -44,7 +45,7 @@ function findingOf(
   const common = {
     subject: `database/${database}/care/${check.name}`,
     runbook: runbookOf(check),
-    severity: settings.checks[check.name]?.severity ?? check.severity,
+    severity: settings.checks[check.name]?.severity ?? worstOf(counted) ?? check.severity,
   }
   if (result.status === "skipped") return { ...common, outcome: "unknown", detail: `not looked at: ${result.reason}` }
   if (result.status === "failed") return { ...common, outcome: "unknown", detail: `the check broke: ${result.reason}` }
@@ -71,6 +72,14 @@ function findingOf(
   const detail = [describeItems(counted), ...(since ? [describeSince(since)] : []), ...asides].join("; ")
   // What the catalogue says of a failure is so: no second run need see it.
   return { ...common, outcome: worst, detail, facts, ...(worst === "fail" && { isConfirmed: true }) }
+}
+
+/** The worst severity that items name; `undefined` when one of them leaves it to the check. */
+function worstOf(items: readonly CareItem[]): Severity | undefined {
+  const named = items.map(({ severity }) => severity)
+  const [first, ...rest] = named.filter((severity) => severity !== undefined)
+  if (first === undefined || rest.length + 1 < named.length) return undefined
+  return rest.reduce((worst, severity) => (isWorse(severity, worst) ? severity : worst), first)
 }
 
 /** Each check has a page of its own; a test holds that. */

@@ -57,7 +57,7 @@ function judgeRun(database: string, { outcomes, left, error }: Maintenance): Fin
   if (left.length === 0)
     return { subject, outcome: "ok", detail: outcomes.length === 0 ? "nothing was due" : said, facts, runbook }
   const next = listed(left.map(({ action, target }) => `${action} ${target}`))
-  const detail = `${said}; the time was up, left for next week: ${next}: raise --time-limit if it is too much every week`
+  const detail = `${said}; left for the next run: ${next}: raise --time-limit (or --limit) if it is too much every week`
   return { subject, outcome: "warn", detail, facts, runbook }
 }
 

@@ -6,7 +6,7 @@ import type { CareCheck, CareContext, CareItem, Threshold } from "./check.ts"
 import { plans } from "./plans.ts"
 import { type DaysLeft, daysLeft, trendOf } from "./trend.ts"
 
-/** Shares of a limit at which people hear of it, in percent, and the days that are left. */
+/** Shares of a limit at which people hear of it, in percent, and the days that are left; each worse than the one before, so that each is told. */
 const shares = { hint: 70, warn: 85, fail: 95 } as const
 const days = { warn: 30, fail: 7 } as const
 
@@ -17,8 +17,8 @@ type Measured = {
   value: number
   limit: number
   show: (value: number) => string
-  /** Starts from nothing every month: there is no trend over months. */
-  isMonthly?: boolean
+  /** It goes up and down by itself, or begins anew every month: a trend over days says nothing. */
+  hasNoTrend?: boolean
 }
 
 /** How near the database is to what its plan, or the team, allows, and how many days are left at the present pace. */
@@ -35,11 +35,11 @@ export const limitsCheck: CareCheck = {
     const notes = [...measured.notes]
     const items = measured.all.flatMap((one) => {
       if (one.limit === 0) return []
-      const trend = one.isMonthly
+      const trend = one.hasNoTrend
         ? ({ known: false, days: 0 } as const)
         : trendOf([...context.earlier, { at: context.now, numbers }], one.number, context.now)
       const left = daysLeft(one.value, one.limit, trend)
-      if (!left.known && !one.isMonthly)
+      if (!left.known && !one.hasNoTrend)
         notes.push(`days until the limit of ${one.item}: not enough data (${left.days} of 7 days)`)
       return judgeLimit(one, left, threshold, context.settings.plan)
     })
@@ -49,16 +49,19 @@ export const limitsCheck: CareCheck = {
 
 /** What one number means for people: by its share of the limit, and by the days that are left. Pure. */
 export function judgeLimit(
-  { item, value, limit, show }: Measured,
+  { item, value, limit, show, hasNoTrend }: Measured,
   left: DaysLeft,
   { warn = shares.hint, fail = shares.fail }: Threshold,
   plan: CareConfig["plan"],
 ): CareItem[] {
   const percent = (100 * value) / limit
   const expected = left.known ? left.expected : undefined
-  const isClose = (bound: number) => expected !== undefined && expected <= bound
-  const outcome = percent >= fail || isClose(days.fail) ? "fail" : percent >= warn || isClose(days.warn) ? "warn" : "ok"
-  if (outcome === "ok") return []
+  // Only where even the slow end of the interval rises: what merely jitters is no trend.
+  const isClose = (bound: number) => left.known && left.latest !== undefined && (expected ?? Infinity) <= bound
+  const isFail = percent >= fail || isClose(days.fail)
+  const isHigh = percent >= Math.max(shares.warn, warn) || isClose(days.warn)
+  if (!isFail && !isHigh && percent < warn) return []
+  const outcome = isFail ? "fail" : "warn"
   const level = percent >= fail ? fail : percent >= shares.warn && shares.warn > warn ? shares.warn : warn
   const evidence = { value, limit, percent: Number(percent.toFixed(1)), ...(percent >= warn && { passed: level }) }
   const facts = plan === "none" ? undefined : plans[plan]
@@ -67,7 +70,8 @@ export function judgeLimit(
     {
       item,
       outcome,
-      detail: `${show(value)} of ${show(limit)} (${percent.toFixed(0)} %), ${describeDays(left)}${effect}`,
+      severity: isFail ? "P1" : isHigh ? "P2" : "P3",
+      detail: `${show(value)} of ${show(limit)} (${percent.toFixed(0)} %)${hasNoTrend ? "" : `, ${describeDays(left)}`}${effect}`,
       evidence: { ...evidence, ...(expected !== undefined && { daysLeft: Math.floor(expected) }) },
       remedy: { advice: facts ? `${advice}; or upgrade: ${facts.upgrade}` : advice },
     },
@@ -97,7 +101,7 @@ async function measure({ client, settings, now }: CareContext): Promise<{ all: M
             (select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint from pg_catalog.pg_class c
                join pg_catalog.pg_namespace n on n.oid = c.relnamespace
               where c.relkind = 'r' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema') as rows,
-            (select count(*) from pg_catalog.pg_stat_activity where backend_type = 'client backend') as connections`,
+            (select sum(numbackends) from pg_catalog.pg_stat_database) as connections`,
   )
   const sizes = sizesRow.parse(rows[0])
   const all: Measured[] = [
@@ -114,6 +118,7 @@ async function measure({ client, settings, now }: CareContext): Promise<{ all: M
       value: sizes.connections,
       limit: own.connections ?? 0, // of what the server takes, the check connections speaks
       show: formatCount,
+      hasNoTrend: true,
     },
     { number: "database.rows", item: "rows", value: sizes.rows, limit: own.rows ?? 0, show: formatCount },
   ]
@@ -130,7 +135,7 @@ async function measure({ client, settings, now }: CareContext): Promise<{ all: M
     value,
     limit: egressLimit,
     show: formatBytes,
-    isMonthly: true,
+    hasNoTrend: true,
   }
   return { all: [...all, egress], notes: [] }
 }

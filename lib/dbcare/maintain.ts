@@ -21,6 +21,8 @@ export type MaintenanceOrder = {
   care: CareConfig
   wishes: Pick<PlanWishes, "kinds" | "table">
   lockWaitMs: number
+  /** Actions at most; the others are left for the next run. */
+  limit?: number | undefined
   /** How much of the run's time is left. What is not begun by then is left for the next run. */
   remainingMs: () => number
   log: Log
@@ -78,8 +80,8 @@ async function workOff(
   order: MaintenanceOrder,
   locked: AbortSignal,
 ): Promise<void> {
-  const { care, log, remainingMs, signal: ending } = order
-  for (let action = left[0]; action && remainingMs() > 0; action = left[0]) {
+  const { care, log, remainingMs, limit = Number.POSITIVE_INFINITY, signal: ending } = order
+  for (let action = left[0]; action && remainingMs() > 0 && outcomes.length < limit; action = left[0]) {
     locked.throwIfAborted()
     log.info(action.statement)
     const elapsed = startTimer()

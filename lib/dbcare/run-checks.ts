@@ -3,6 +3,7 @@ import { errorText } from "../core/error-text.ts"
 import type { PostgresAddress } from "../postgres/address.ts"
 import { withClient } from "../postgres/connect.ts"
 import { isConnectionLoss } from "../postgres/connect-error.ts"
+import { refuseUnsuitableAddress } from "../postgres/pooler.ts"
 import { startTimer } from "../system/clock.ts"
 import { readCapabilities } from "./capabilities.ts"
 import type { CareCheck, CareContext, CheckResult, Threshold } from "./check.ts"
@@ -24,11 +25,13 @@ const statementTimeoutMs = 30_000
 const lockTimeoutMs = 2000
 
 /**
- * Asks all questions that are not switched off in one session that cannot write, one after the other: the database has work of its own. A check that breaks is
- * reported as such and the others go on; a lost connection ends all of it.
+ * Asks all questions that are not switched off in one session that cannot write, one after the other: the database has work of its own.
+ * A check that breaks is reported as such and the others go on; a lost connection ends all of it. Behind a transaction pooler the session's
+ * settings would stay with whoever comes next: `ConfigError` then, before anything is set.
  */
 export async function runChecks({ address, checks, signal, ...order }: ChecksOrder): Promise<CheckReport[]> {
   const connection = { applicationName: "nightshift/database", signal, statementTimeoutMs }
+  await refuseUnsuitableAddress(address, { applicationName: "nightshift/database", signal })
   return withClient(address, connection, async (client) => {
     const versionNumber = await prepareSession(client)
     const context: CareContext = { ...order, client, versionNumber, may: await readCapabilities(client) }

@@ -1,6 +1,6 @@
 import { z } from "zod"
 import { formatDuration } from "../core/duration.ts"
-import type { CareCheck, CareContext, CareItem, Threshold } from "./check.ts"
+import type { CareCheck, CareContext, CareItem, CheckResult, Threshold } from "./check.ts"
 
 /** `fail` or `warn` by a number that is bad when it is high; `undefined` below both. */
 export function levelOf(value: number, { warn, fail }: Threshold): CareItem["outcome"] | undefined {
@@ -8,11 +8,12 @@ export function levelOf(value: number, { warn, fail }: Threshold): CareItem["out
   return warn !== undefined && value >= warn ? "warn" : undefined
 }
 
-/** What a role that may not see other sessions sees of them is nothing: that is no good news. */
 const needsStats = "membership in pg_monitor (or pg_read_all_stats), to see other roles' sessions"
 
-function unseen({ may }: CareContext): string[] {
-  return may.readsStats ? [] : [`${may.role} sees its own sessions alone: grant pg_monitor to it`]
+/** A role that may not see other sessions finds nothing wrong with them: that is no good news, and not told as such. */
+export function unseen({ may }: Pick<CareContext, "may">, what: string): CheckResult | undefined {
+  if (may.readsStats) return undefined
+  return { status: "skipped", reason: `${may.role} may not see ${what} of other roles: grant pg_monitor to it` }
 }
 
 const connectionRow = z.object({ used: z.number(), room: z.number(), idle: z.number(), busiest: z.string().nullable() })
@@ -25,9 +26,11 @@ export const connectionsCheck: CareCheck = {
   unit: "percent of the server's connections",
   threshold: { warn: 80, fail: 90 },
   severity: "P1",
-  async run({ client }, threshold) {
+  async run({ client, may }, threshold) {
     const { rows } = await client.query(
-      `select count(*)::int as used, (count(*) filter (where state = 'idle'))::int as idle,
+      // A role without rights sees of other sessions no more than how many each database has.
+      `select greatest(count(*), (select sum(numbackends) from pg_stat_database))::int as used,
+              (count(*) filter (where state = 'idle'))::int as idle,
               current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                 - coalesce(current_setting('reserved_connections', true), '0')::int as room,
               (select coalesce(nullif(b.application_name, ''), 'without a name') || ' of ' || b.usename || ' (' || count(*) || ')'
@@ -40,8 +43,8 @@ export const connectionsCheck: CareCheck = {
     const outcome = levelOf(percent, threshold)
     const item = {
       item: "connections",
-      detail: `${used} of ${room} connections are taken (${percent.toFixed(0)} %), ${idle} of them idle; most by ${busiest ?? "roles that this one may not see"}`,
-      evidence: { used, room, idle },
+      detail: `${used} of ${room} connections are taken (${percent.toFixed(0)} %)${may.readsStats ? `, ${idle} of them idle; most by ${busiest}` : ""}`,
+      evidence: { used, room, ...(may.readsStats && { idle }) },
       remedy: {
         advice:
           "connect through a pooler, lower the pools' sizes, or end idle sessions: this ends those idle for an hour",
@@ -121,12 +124,14 @@ function sessionsCheck(name: string, about: string, threshold: Threshold, kind: 
     threshold,
     severity: "P2",
     async run(context, tuned) {
+      const hidden = unseen(context, "sessions")
+      if (hidden) return hidden
       const rows = await listSessions(
         context,
         kind,
         Math.min(tuned.warn ?? Number.MAX_VALUE, tuned.fail ?? Number.MAX_VALUE),
       )
-      return { status: "done", looked: rows.length, items: sessionItems(rows, kind, tuned), notes: unseen(context) }
+      return { status: "done", looked: rows.length, items: sessionItems(rows, kind, tuned) }
     },
   }
 }
@@ -178,6 +183,8 @@ export const blockingCheck: CareCheck = {
   threshold: { warn: 30, fail: 300 },
   severity: "P1",
   async run(context, threshold) {
+    const hidden = unseen(context, "sessions")
+    if (hidden) return hidden
     const { rows } = await context.client.query(rootBlockers)
     const items = z
       .array(blockerRow)
@@ -195,6 +202,6 @@ export const blockingCheck: CareCheck = {
           },
         ]
       })
-    return { status: "done", looked: rows.length, items, notes: unseen(context) }
+    return { status: "done", looked: rows.length, items }
   },
 }

@@ -4,7 +4,7 @@ import { formatDuration } from "../core/duration.ts"
 import { formatCount, formatCounted } from "../core/size.ts"
 import { quoteName } from "../postgres/name.ts"
 import type { CareCheck, CareItem, CareSample } from "./check.ts"
-import { levelOf } from "./sessions-checks.ts"
+import { levelOf, unseen } from "./sessions-checks.ts"
 
 /** Statements that are followed from look to look: those that took the most time in all. */
 const followed = 60
@@ -33,6 +33,8 @@ export const slowQueriesCheck: CareCheck = {
   threshold: { warn: 1000, fail: 30_000 },
   severity: "P3",
   async run({ client, may, earlier }, threshold) {
+    const hidden = unseen({ may }, "statements")
+    if (hidden) return hidden
     const schema = await schemaOf(client)
     if (schema === undefined)
       return {
@@ -52,7 +54,8 @@ export const slowQueriesCheck: CareCheck = {
       ]),
     )
     const numbers = { ...totals, ...(resetAt !== undefined && { [resetNumber]: resetAt }) }
-    const notes = may.readsStats ? [] : [`${may.role} sees its own statements alone: grant pg_monitor to it`]
+    const isFirst = !earlier.some((sample) => followedIn(sample.numbers) > 0)
+    const notes = isFirst ? ["the first look: from the next one on it is known what each statement did in between"] : []
     return { status: "done", looked: statements.length, items, numbers, notes }
   },
 }
@@ -93,27 +96,32 @@ async function readStatements(client: Client, schema: string): Promise<Statement
 }
 
 /**
- * What each statement did since it was last seen; all of it for one that is new, or whose totals began anew: at another `resetAt` than
- * then, or with less than there was. Pure.
+ * What each statement did since it was last followed. All of it for one whose totals began anew since (another `resetAt` than then, or less
+ * than there was), and for one that is new where all that there were are known. Of a statement that was there and not among those that
+ * are followed nothing is known until the next look. Pure.
  */
 export function statementGains(
   statements: readonly Statement[],
   earlier: readonly CareSample[],
   resetAt?: number,
 ): StatementGain[] {
-  const last = earlier.findLast(({ numbers }) => Object.keys(numbers).some((name) => name.startsWith("statement.")))
+  const looks = earlier.map(({ numbers }) => numbers).filter((numbers) => followedIn(numbers) > 0)
+  const last = looks.at(-1)
+  if (!last) return []
   return statements.flatMap((statement) => {
-    const before = {
-      calls: last?.numbers[`statement.${statement.id}.calls`] ?? 0,
-      ms: last?.numbers[`statement.${statement.id}.ms`] ?? 0,
-    }
-    const isAnew =
-      resetAt !== undefined && last?.numbers[resetNumber] !== undefined && last.numbers[resetNumber] !== resetAt
-    const isSinceReset = isAnew || before.calls > statement.calls || before.ms > statement.ms + 1
-    const calls = statement.calls - (isSinceReset ? 0 : before.calls)
-    const ms = Math.max(0, statement.ms - (isSinceReset ? 0 : before.ms))
-    return calls > 0 ? [{ ...statement, calls, ms, isSinceReset }] : []
+    const { id } = statement
+    const before = looks.findLast((numbers) => numbers[`statement.${id}.calls`] !== undefined)
+    const isAnew = resetAt !== undefined && last[resetNumber] !== undefined && last[resetNumber] !== resetAt
+    if (!before && !isAnew && followedIn(last) >= followed) return []
+    const [calls, ms] = [before?.[`statement.${id}.calls`] ?? 0, before?.[`statement.${id}.ms`] ?? 0]
+    const isSinceReset = isAnew || calls > statement.calls || ms > statement.ms + 1
+    const gain = { calls: statement.calls - (isSinceReset ? 0 : calls), ms: statement.ms - (isSinceReset ? 0 : ms) }
+    return gain.calls > 0 ? [{ ...statement, calls: gain.calls, ms: Math.max(0, gain.ms), isSinceReset }] : []
   })
+}
+
+function followedIn(numbers: Record<string, number>): number {
+  return Object.keys(numbers).filter((name) => /^statement\..*\.calls$/.test(name)).length
 }
 
 function describeSlow(

@@ -52,6 +52,8 @@ export type DecayOrder = Omit<Question, "watermarks"> & {
   log: Log
   signal: AbortSignal
   limits?: DecayLimits
+  /** Rows that may change at most; more are refused. */
+  limit?: number | undefined
 }
 
 /** What really changed. Counts of rows. */
@@ -93,11 +95,20 @@ async function applyOnce(rule: PreparedRule, order: DecayOrder): Promise<DecayOu
     return verdict
   }
   const plan = await planDecay(client, rule, verdict.span)
+  refuseAbove(order.limit, plan)
   log.info(`${rule.config.name}: ${formatCounted(plan.changed, "row")} of ${formatCount(plan.considered)} to change`)
   const applied = await write(rule, verdict.span, plan, order)
   applied.marked = await mark(rule, order)
   await moveWatermark(client, rule, { ...order, through: verdict.through })
   return { kind: "applied", verdict, plan, applied }
+}
+
+/** Throws when the plan would change more rows than whoever started the run wants: all of a rule is applied, or nothing. */
+export function refuseAbove(limit: number | undefined, { changed }: Pick<DecayPlan, "changed">): void {
+  if (limit === undefined || changed <= limit) return
+  throw new Error(
+    `nothing was changed: it would change ${formatCounted(changed, "row")}, and --limit is ${formatCount(limit)}: look at the plan (--dry-run), then start with a higher one`,
+  )
 }
 
 const writtenRow = z.object({

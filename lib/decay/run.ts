@@ -10,7 +10,7 @@ import { withExclusiveSession } from "../postgres/exclusive.ts"
 import { ensureOpsTables } from "../postgres/ops-schema.ts"
 import { futureSlotProblem, refuseFutureSlot } from "../postgres/server-clock.ts"
 import { withTransaction } from "../postgres/transaction.ts"
-import { applyDecay, usualLimits } from "./apply.ts"
+import { applyDecay, refuseAbove, usualLimits } from "./apply.ts"
 import { auditRecords, type Recorded, readRecorded } from "./audit.ts"
 import { describeWhen, judgeFailure, judgeOutcome, judgePlan } from "./judge.ts"
 import { renderSection } from "./page.ts"
@@ -30,6 +30,8 @@ export type RunOrder = {
   /** Of the rules, the one to apply; all where absent. */
   only: string | undefined
   catchUp: boolean
+  /** Rows that a rule may change at most. */
+  limit: number | undefined
   /** A person runs it on a machine of their own: a dry run then shows keys of rows. */
   byHand: boolean
   lockWaitMs: number
@@ -94,6 +96,7 @@ export async function rehearseRules(target: DecayTarget, order: RunOrder): Promi
         const watermarks = await readWatermarks(client)
         const verdict = judgeSlot(rule, { ...order, recorded, watermarks, ruleNames: namesOf(target) })
         const plan = verdict.kind === "apply" ? await planDecay(client, rule, verdict.span) : undefined
+        if (plan) refuseAbove(order.limit, plan)
         const findings = judgePlan({ ...target, rule }, verdict, plan)
         if (verdict.kind !== "apply" || !plan) return { findings, records: [], sections: [] }
         const lines = ["dry run: nothing was changed", ...describeWhen(verdict)]

@@ -125,7 +125,7 @@ function changedSettings(before: Definition, after: Definition): string[] {
 const rows = z.array(
   z.object({
     rule: z.string(),
-    applied_through: z.date(),
+    through_ms: z.number(),
     definition: z.string().transform((text): Definition => {
       const parsed = z.record(z.string(), z.unknown()).safeParse(parseJson(text))
       return parsed.success ? parsed.data : {}
@@ -146,11 +146,12 @@ function parseJson(text: string): unknown {
 export async function readWatermarks(client: Client): Promise<Watermark[]> {
   if ((await missingTables(client, ["decay_watermark"])).length > 0) return []
   const result = await client.query(
-    "select rule, applied_through, definition, run_id from ops.decay_watermark where isfinite(applied_through)",
+    `select rule, extract(epoch from applied_through)::float8 * 1000 as through_ms, definition, run_id
+       from ops.decay_watermark where isfinite(applied_through)`,
   )
   return rows.parse(result.rows).map((row) => ({
     rule: row.rule,
-    appliedThrough: row.applied_through,
+    appliedThrough: new Date(Math.round(row.through_ms)),
     definition: row.definition,
     runId: row.run_id,
   }))

@@ -53,17 +53,15 @@ export function parseJobOptions(
   return { options: undefined, problems }
 }
 
+/** As people write numbers: `0x10` and `1e9` are mistakes. */
+const decimal = /^-?\d+(?:\.\d+)?$/
+
 function withNumbers(schema: z.ZodType, given: Record<string, unknown>): Record<string, unknown> {
   const { properties = {} } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Schema
   return Object.fromEntries(
     Object.entries(given).map(([field, value]) => {
       const isNumeric = ["number", "integer"].includes(properties[field]?.type ?? "")
-      return [
-        field,
-        isNumeric && typeof value === "string" && value.trim() !== "" && !Number.isNaN(Number(value))
-          ? Number(value)
-          : value,
-      ]
+      return [field, isNumeric && typeof value === "string" && decimal.test(value) ? Number(value) : value]
     }),
   )
 }

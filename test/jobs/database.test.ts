@@ -4,8 +4,10 @@ import database from "../../jobs/database.ts"
 import type { Finding } from "../../lib/core/finding.ts"
 import { careChecks } from "../../lib/dbcare/all-checks.ts"
 import type { Job } from "../../lib/job/job.ts"
-import { type Checkout, makeCheckout, type Outcome } from "../support/checkout.ts"
+import { withClient } from "../../lib/postgres/connect.ts"
+import { type Checkout, configText, makeCheckout, type Outcome } from "../support/checkout.ts"
 import { administer, databaseUrl, type TestDatabase, withDatabase, withRole } from "../support/postgres.ts"
+import { startSlackServer } from "../support/slack-server.ts"
 
 const config = (more = "") => `app: { name: "Shop" }, databases: { main: { url: secret("DATABASE_URL"), ${more} } }`
 const job = database as Job
@@ -129,34 +131,79 @@ describe("a run of the checks", () => {
 })
 
 describe("by the rights of the role", () => {
-  type Role = { name: string; grants(database: TestDatabase, role: string): string }
+  type Role = { name: string; hidden: readonly string[]; grants(database: TestDatabase, role: string): string }
+  const ofOthers = ["long-statements", "idle-in-transaction", "blocking", "xmin-horizon", "replication-lag"]
   const roles: Role[] = [
-    { name: "a superuser", grants: (_, role) => `alter role ${role} superuser` },
+    { name: "a superuser", hidden: [], grants: (_, role) => `alter role ${role} superuser` },
     {
       name: "an owner with pg_monitor, as on Supabase",
+      hidden: [],
       grants: ({ name }, role) => `grant pg_monitor to ${role}; alter database ${name} owner to ${role};
         alter table orders owner to ${role}; alter table customers owner to ${role}; alter table notes owner to ${role}`,
     },
-    { name: "a plain reader", grants: (_, role) => `grant select on all tables in schema public to ${role}` },
-    { name: "a role without any right", grants: (_, role) => `comment on role ${role} is 'nothing'` },
+    {
+      name: "a plain reader",
+      hidden: ofOthers,
+      grants: (_, role) => `grant select on all tables in schema public to ${role}`,
+    },
+    { name: "a role without any right", hidden: ofOthers, grants: (_, role) => `comment on role ${role} is 'nothing'` },
   ]
 
-  it.each(roles)("$name gets an answer to each question, or hears why not, and none breaks", async ({ grants }) => {
-    await withDatabase(planted, (database) =>
-      withRole(database, "word", async (role) => {
-        await database.query(grants(database, role))
-        await using checkout = await makeCheckout(config())
-        const asked = await ask(checkout, database.urlAs(role, "word"))
-        await administer(`alter role ${role} nosuperuser`)
-        await database.query(
-          `alter database ${database.name} owner to current_user; reassign owned by ${role} to current_user`,
+  it.each(roles)(
+    "$name gets an answer to each question, or hears why not, and none breaks",
+    async ({ grants, hidden }) => {
+      await withDatabase(planted, (database) =>
+        withRole(database, "word", (role) =>
+          withClient(database.address, { applicationName: "shop" }, async (idle) => {
+            await database.query(grants(database, role))
+            await idle.query("begin; select count(*) from orders")
+            const thresholds = `care: { checks: { "idle-in-transaction": { warn: 0, fail: 999 } } }`
+            await using checkout = await makeCheckout(config(thresholds))
+            const asked = await ask(checkout, database.urlAs(role, "word"))
+            await idle.query("rollback")
+            await administer(`alter role ${role} nosuperuser`)
+            await database.query(
+              `alter database ${database.name} owner to current_user; reassign owned by ${role} to current_user`,
+            )
+            expect(asked.exitCode).toBe(0)
+            expect(asked.run.findings).toHaveLength(1 + careChecks.length)
+            expect(asked.run.findings.filter(({ detail }) => detail.includes("the check broke"))).toEqual([])
+            const unknown = asked.run.findings.filter(({ outcome }) => outcome === "unknown")
+            for (const { detail } of unknown) expect(detail).toMatch(/^not looked at: ./)
+            const names = unknown.map(({ subject }) => subject.split("/").at(-1) ?? "")
+            const byServer = ["checksum-failures", "slow-queries"] // this server has neither checksums nor the extension
+            expect(names.filter((name) => !byServer.includes(name))).toEqual(hidden)
+            expect(care(asked, "idle-in-transaction")?.outcome).toBe(hidden.length > 0 ? "unknown" : "warn")
+            expect(care(asked, "duplicate-indexes")?.outcome).toBe("warn")
+          }),
+        ),
+      )
+    },
+  )
+})
+
+describe("people", () => {
+  it("hear at 70, at 85 and at 95 percent of a limit, and once that it is over", async () => {
+    await withDatabase(planted, async ({ url, query }) => {
+      const [size] = await query("select pg_database_size(current_database())::int as bytes")
+      await using slack = await startSlackServer()
+      await using checkout = await makeCheckout()
+      let at = 0
+      for (const percent of [60, 71, 72, 86, 87, 96, 60, 60]) {
+        const limit = Math.round((Number(size?.bytes) * 100) / percent)
+        const more = `care: { limits: { databaseBytes: ${limit} } }`
+        const file = await checkout.write(
+          `limit-${at}.config.ts`,
+          configText(`${config(more)}, alerts: { slack: secret("SLACK_WEBHOOK_URL") }`),
         )
-        expect(asked.exitCode).toBe(0)
-        expect(asked.run.findings).toHaveLength(1 + careChecks.length)
-        expect(asked.run.findings.filter(({ detail }) => detail.includes("the check broke"))).toEqual([])
-        const unknown = asked.run.findings.filter(({ outcome }) => outcome === "unknown")
-        for (const { detail } of unknown) expect(detail).toMatch(/^not looked at: ./)
-      }),
-    )
+        await ask(checkout, url, ["--config", file], day(++at), { SLACK_WEBHOOK_URL: slack.url })
+      }
+      const heard = slack.received.map(({ text }) => String(text)).filter((text) => text.includes("care/limits"))
+      expect(heard.map((text) => text.split(":")[0])).toHaveLength(4)
+      expect(heard[0]).toContain("P3")
+      expect(heard[1]).toContain("P2")
+      expect(heard[2]).toContain("P1")
+      expect(heard[3]).toContain("recovered")
+    })
   })
 })

@@ -232,3 +232,30 @@ it("refuses a slot to which the server's clock has not come, which would decay t
   }
   expect(await world.values("select value from items order by id")).toEqual(before)
 })
+
+it("finds its watermark where the database writes times in another way", async () => {
+  const world = await makeWorld(itemsSql, halving)
+  await world.query(
+    "do $$begin execute format('alter database %I set datestyle = ''SQL, DMY''', current_database()); end$$",
+  )
+  await world.run("2026-01-12T04:00Z")
+  const before = await world.values("select value from items order by id")
+  const late = await world.run("2026-01-13T04:00Z")
+  expect(late.run.findings).toMatchObject([{ outcome: "ok", facts: { steps: 1 } }])
+  expect(await world.values("select value from items order by id")).toEqual(
+    before.map((value) => (value === null ? null : Number(value) / 2)),
+  )
+})
+
+it("a rule that would change more rows than --limit changes none, dry or real, until the limit is higher", async () => {
+  const world = await makeWorld(steady, halving)
+  for (const dry of [["--dry-run"], []]) {
+    const refused = await world.run("2026-01-03T04:00Z", "--limit", "499", ...dry)
+    expect(refused.exitCode).toBe(1)
+    expect(refused.run.findings[0]?.detail).toContain("it would change 500 rows, and --limit is 499")
+  }
+  expect(await world.values("select max(value) from items")).toEqual([1])
+  expect((await world.run("2026-01-03T04:00Z", "--limit", "500")).exitCode).toBe(0)
+  expect(await world.values("select max(value) < 0.5 from items")).toEqual([true])
+  expect((await world.run("2026-01-03T04:00Z", "--limit", "few")).exitCode).toBe(2)
+})

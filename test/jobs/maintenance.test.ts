@@ -130,6 +130,18 @@ describe("maintenance", () => {
     expect(rows).toMatchObject([{ action: "analyze" }])
   })
 
+  it("does no more actions than --limit, names the rest, and the next run does it", async () => {
+    const night = await setup({ sql, settings })
+    await verified(night)
+    const first = await maintain(night, ["--limit", "1"])
+    expect(first.exitCode).toBe(0)
+    const told = first.run.findings.find(({ subject }) => subject === "database/main/maintenance")
+    expect(told).toMatchObject({ outcome: "warn", facts: { done: 1 } })
+    expect(told?.detail).toContain("left for the next run: ")
+    await maintain(night, ["--again"])
+    expect(await stateOf(night)).toEqual({ isSmall: true, isValidated: true, isCared: true })
+  })
+
   it("warns of rows that break a constraint without a value of theirs, and stays green", async () => {
     const night = await setup({
       sql: "create table a (name text); insert into a values ('Ada Canary'); alter table a add constraint short check (length(name) < 5) not valid",

@@ -104,7 +104,8 @@ describe("every workflow that runs jobs", () => {
         env,
         expression(`${kind === "secret" ? "secrets" : "vars"}.${name}`),
       ])
-      const reason = destructive.includes(job) ? { OPS_REASON: expression("inputs.reason") } : {}
+      const takesReason = destructive.includes(job) || workflow.inputs?.reason !== undefined
+      const reason = takesReason ? { OPS_REASON: expression("inputs.reason") } : {}
       const common = { OPS_SLOT: expression("inputs.slot"), OPS_DRY_RUN: expression("inputs.dry-run"), ...reason }
       const ofOptions = jobOptions(found.options).map(({ flag }) => `OPS_${flag.toUpperCase().replaceAll("-", "_")}`)
       const env = Object.entries(step.env).filter(([name]) => !ofOptions.includes(name))

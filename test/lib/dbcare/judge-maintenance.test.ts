@@ -39,12 +39,12 @@ describe("the findings of a run", () => {
     ])
   })
 
-  it("name what was left for next week, and fail when the run broke", () => {
+  it("name what was left for the next run, and fail when the run broke", () => {
     const left = [analyze("a"), analyze("b")]
     const late = judgeMaintenance("main", after([], { left }), kinds)
     expect(late[0]).toMatchObject({
       outcome: "warn",
-      detail: expect.stringContaining("left for next week: analyze public.a; analyze public.b"),
+      detail: expect.stringContaining("left for the next run: analyze public.a; analyze public.b"),
     })
     const broken = judgeMaintenance("main", after([], { left, error: new Error("the lock is lost") }), kinds)
     expect(broken[0]).toMatchObject({

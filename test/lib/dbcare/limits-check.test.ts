@@ -4,6 +4,7 @@ import { formatBytes } from "../../../lib/core/size.ts"
 import type { CareSample } from "../../../lib/dbcare/check.ts"
 import { judgeLimit, limitsCheck } from "../../../lib/dbcare/limits-check.ts"
 import { runChecks } from "../../../lib/dbcare/run-checks.ts"
+import { daysLeft, trendOf } from "../../../lib/dbcare/trend.ts"
 import { withDatabase } from "../../support/postgres.ts"
 
 const now = new Date("2026-03-29T04:00:00Z")
@@ -15,9 +16,9 @@ const judge = (value: number, left: Parameters<typeof judgeLimit>[1] = noTrend) 
 describe("a number near its limit", () => {
   it("is told at 70, 85 and 95 percent", () => {
     expect(judge(349e6)).toBeUndefined()
-    expect(judge(350e6)).toMatchObject({ outcome: "warn", evidence: { passed: 70 } })
-    expect(judge(425e6)).toMatchObject({ outcome: "warn", evidence: { passed: 85 } })
-    expect(judge(475e6)).toMatchObject({ outcome: "fail", evidence: { passed: 95 } })
+    expect(judge(350e6)).toMatchObject({ outcome: "warn", severity: "P3", evidence: { passed: 70 } })
+    expect(judge(425e6)).toMatchObject({ outcome: "warn", severity: "P2", evidence: { passed: 85 } })
+    expect(judge(475e6)).toMatchObject({ outcome: "fail", severity: "P1", evidence: { passed: 95 } })
   })
 
   it("is told at 30 and at 7 days, however much room there is", () => {
@@ -25,6 +26,21 @@ describe("a number near its limit", () => {
     expect(days(31)).toBeUndefined()
     expect(days(29)).toMatchObject({ outcome: "warn", detail: expect.stringContaining("29 days left") })
     expect(days(6.4)).toMatchObject({ outcome: "fail", evidence: { daysLeft: 6 } })
+  })
+
+  it("is not told for a pace that may as well be none", () => {
+    expect(judge(100e6, { known: true, days: 7, expected: 3, soonest: 1 })).toBeUndefined()
+    let alarms = 0
+    for (let trial = 0; trial < 200; trial++) {
+      const jitter = (day: number) => Math.abs(Math.sin((trial * 31 + day) * 78.233) * 43758.5453) % 1
+      const samples = Array.from({ length: 7 }, (_, day) => ({
+        at: new Date(now.getTime() - (6 - day) * 86_400_000),
+        numbers: { n: 100e6 + 300e6 * jitter(day) },
+      }))
+      const value = samples.at(-1)?.numbers.n ?? 0
+      if (value < 350e6 && judge(value, daysLeft(value, 500e6, trendOf(samples, "n", now)))) alarms++
+    }
+    expect(alarms).toBeLessThan(200 * 0.12)
   })
 
   it("says what happens then, what an upgrade changes, and that a trend wants more days", () => {

@@ -5,6 +5,8 @@ import type { CareCheck, CheckResult } from "../../../lib/dbcare/check.ts"
 import { chooseChecks, chooseTargets } from "../../../lib/dbcare/choose.ts"
 import { runChecks } from "../../../lib/dbcare/run-checks.ts"
 import { parsePostgresUrl } from "../../../lib/postgres/address.ts"
+import { withClient } from "../../../lib/postgres/connect.ts"
+import { withPgbouncer } from "../../support/pgbouncer.ts"
 import { withDatabase, withRole } from "../../support/postgres.ts"
 
 const now = new Date("2026-03-29T04:00:00Z")
@@ -52,6 +54,18 @@ describe("running checks", () => {
         const [report] = await runChecks({ ...order, address, checks: [asks("reads", "select * from public.secrets")] })
         expect(report?.result).toMatchObject({ status: "skipped", reason: expect.stringContaining(`${role} may not`) })
       })
+    })
+  })
+
+  it("refuses a transaction pooler before it sets anything: the app would get these settings", async () => {
+    await withDatabase("create table t (i int)", async (database) => {
+      await withPgbouncer("transaction", async (port) => {
+        const address = { ...database.address, host: "127.0.0.1", port }
+        const asked = runChecks({ ...order, address, checks: [asks("good", "select 1")] })
+        await expect(asked).rejects.toThrow("transaction pooler")
+        await withClient(address, { applicationName: "shop" }, (client) => client.query("insert into t values (1)"))
+      })
+      expect(await database.query("select i from t")).toEqual([{ i: 1 }])
     })
   })
 
