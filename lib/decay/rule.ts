@@ -42,7 +42,11 @@ export function parseRule(
       : typeof config.base === "number"
         ? { number: config.base }
         : { column: config.base }
-  const problems = [...shapeProblems(shape), ...thresholdProblems(config)]
+  const problems = [
+    ...shapeProblems(shape),
+    ...clockProblems("where", config.where, "compare with a column"),
+    ...thresholdProblems(config),
+  ]
   return { rule: { path, config, shape, base, grid }, problems: problems.map((problem) => `${path}: ${problem}`) }
 }
 
@@ -57,7 +61,7 @@ function shapeOf({ halfLife, linear, steps = [], expression }: DecayConfig, step
 function shapeProblems(shape: Shape): string[] {
   if (shape.kind === "linear" && !(shape.lossPerStep > 0))
     return ["linear.amount is not above 0: say how much is lost, as a positive number"]
-  if (shape.kind === "expression") return clockProblems(shape.sql)
+  if (shape.kind === "expression") return clockProblems("expression", shape.sql, "use age_days")
   return shape.kind === "steps" ? stepProblems(shape.steps) : []
 }
 
@@ -72,17 +76,15 @@ function stepProblems(steps: { afterMs: number; share: number }[]): string[] {
     : ["steps do not fall: put them in the order of `after`, each with a `share` not above the one before"]
 }
 
-/** Such an expression would give another value each time it is asked. */
-function clockProblems(sql: string): string[] {
+/** Such SQL would give something else each time it is asked, and a run that is late would not be exact. */
+function clockProblems(what: string, sql: string | undefined, instead: string): string[] {
   const found =
     /\b(?:now|random|clock_timestamp|statement_timestamp|transaction_timestamp)\s*\(|\bcurrent_(?:timestamp|date|time)\b|\blocaltime(?:stamp)?\b/i.exec(
-      sql,
+      sql ?? "",
     )
-  return found
-    ? [
-        `expression uses ${found[0]}${found[0].endsWith("(") ? ")" : ""}, so that it gives another value each time: use age_days`,
-      ]
-    : []
+  if (!found) return []
+  const call = `${found[0]}${found[0].endsWith("(") ? ")" : ""}`
+  return [`${what} uses ${call}, so that it gives something else each time: ${instead}`]
 }
 
 function thresholdProblems({ thresholds, floor }: DecayConfig): string[] {

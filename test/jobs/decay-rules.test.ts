@@ -32,6 +32,7 @@ it("names every problem of every rule at once, and changes nothing", async () =>
       `{ name: "r", table: "items", column: "value", since: "at", base: 1, steps: [{ after: "2 days", share: 0.5 }, { after: "1 day", share: 0.7 }], thresholds: [{ below: -1 }] }`,
       `{ name: "s", table: "items", column: "value", since: "at", halfLife: "1 day", where: "$1 = 1" }`,
       `{ name: "t", table: "items", column: "value", since: "at", halfLife: "1 day", where: "true; delete from items" }`,
+      `{ name: "u", table: "items", column: "value", since: "at", halfLife: "1 day", where: "at > NOW() - interval '1 day'" }`,
     ].join(", "),
   )
   const run = await world.run("2026-01-06T04:00Z")
@@ -53,7 +54,8 @@ it("names every problem of every rule at once, and changes nothing", async () =>
     'expression: missing FROM-clause entry for table "itm"',
     "thresholds[0].set.at is since of the rule: setting it would undo the decay",
     "base is public.items.value, which the rule itself changes",
-    "expression uses random(), so that it gives another value each time",
+    "expression uses random(), so that it gives something else each time: use age_days",
+    "where uses NOW(), so that it gives something else each time: compare with a column",
     "steps do not fall",
     "thresholds[0].below is -1, under the floor 0",
     "where: it has a parameter such as $1",
