@@ -9,8 +9,8 @@ const toleranceMs = 5 * 60_000
  * `undefined` when there is nothing against it.
  */
 export async function futureSlotProblem(client: Client, slot: Date): Promise<string | undefined> {
-  const { rows } = await client.query("select clock_timestamp() as now")
-  const { now } = z.object({ now: z.date() }).parse(rows[0])
+  const { rows } = await client.query("select extract(epoch from clock_timestamp())::float8 as seconds")
+  const now = new Date(z.object({ seconds: z.number() }).parse(rows[0]).seconds * 1000)
   if (slot.getTime() <= now.getTime() + toleranceMs) return undefined
   return `the slot ${slot.toISOString()} has not come: the clock of the database server says ${now.toISOString()}, and rows would seem older than they are. Correct --slot or --now, or whichever of the two clocks is wrong`
 }

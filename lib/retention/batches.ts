@@ -61,6 +61,7 @@ function isSelfContained({ selection, change, waitsForLocks }: BatchOrder): bool
     walk === "ordered" &&
     orderBy.length > 0 &&
     table.incoming.length === 0 &&
+    selection.asksElsewhere !== true &&
     !waitsForLocks
   )
 }

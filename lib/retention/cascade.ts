@@ -22,9 +22,10 @@ export async function readBranches(client: Client, table: Table): Promise<Branch
   let tables = 0
   const descend = async (parent: Table, path: readonly Table[]): Promise<Branch[]> => {
     const branches: Branch[] = []
-    for (const key of parent.incoming) {
-      const isLoop = key.from.schema === parent.schema && key.from.name === parent.name
-      const child = isLoop ? parent : await describeTable(client, renderTableName(key.from))
+    for (const incoming of parent.incoming) {
+      const isLoop = incoming.from.schema === parent.schema && incoming.from.name === parent.name
+      const child = isLoop ? parent : await describeTable(client, renderTableName(incoming.from))
+      const key = effective(incoming, child)
       const goesWith = key.onDelete === "cascade" && !isLoop
       if (goesWith && path.some(({ oid }) => oid === child.oid)) {
         const circle = [...path, child].map(renderTableName).join(" <- ")
@@ -42,6 +43,12 @@ export async function readBranches(client: Client, table: Table): Promise<Branch
     return branches
   }
   return descend(table, [table])
+}
+
+/** A key that would clear columns which take no null keeps the row that it refers to, as the server would refuse. */
+function effective(key: ForeignKey, child: Table): ForeignKey {
+  const isPinned = child.columns.some(({ name, isNullable }) => key.columns.includes(name) && !isNullable)
+  return key.onDelete === "set null" && isPinned ? { ...key, onDelete: "restrict" } : key
 }
 
 /** All branches, those below included. */

@@ -4,6 +4,7 @@ import { ConfigError } from "../core/config-error.ts"
 import { errorText } from "../core/error-text.ts"
 import type { Finding } from "../core/finding.ts"
 import type { Log } from "../core/log.ts"
+import { formatCounted } from "../core/size.ts"
 import type { LedgerRecord } from "../ledger/ledger.ts"
 import type { PostgresAddress } from "../postgres/address.ts"
 import { withClient } from "../postgres/connect.ts"
@@ -67,13 +68,14 @@ export async function checkRules({ database, address, rules, slot, signal }: Cle
   })
 }
 
+/** What cannot be found out now, behind a lock perhaps, is no problem yet: the rule is held against the database again in its turn, and fails alone. */
 async function problemsOf(place: string, check: () => Promise<unknown>): Promise<string[]> {
   try {
     await check()
     return []
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    return error.problems.map((problem) => `${place}: ${problem}`)
+    if (isConnectionLoss(error)) throw error
+    return error instanceof ConfigError ? error.problems.map((problem) => `${place}: ${problem}`) : []
   }
 }
 
@@ -171,7 +173,8 @@ async function cleanRule(
     outcomes.findings.push(judgeReport(database, plan, config))
     return
   }
-  log.info(`${config.name}: ${plan.action} of ${plan.count} rows of ${renderTableName(plan.selection.table)} planned`)
+  const rows = `${formatCounted(plan.count, "row")} of ${renderTableName(plan.selection.table)}`
+  log.info(`${config.name}: ${plan.action} of ${rows} planned`)
   if (dryRun || plan.refusals.length > 0) {
     outcomes.findings.push(judgePlan(database, plan))
     return

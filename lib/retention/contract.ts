@@ -38,6 +38,8 @@ export type RowSelection = {
   withoutHolds: string
   /** Whether `ops.legal_hold` is in the condition: each batch first takes `lock table ops.legal_hold in share mode` then. */
   hasHolds: boolean
+  /** The condition may ask other tables, so that the answer for a row can change after a look at it and before its lock. */
+  asksElsewhere?: boolean
   /** Of rows that repeat each other; each batch locks one that stays before it deletes the others, so that the last one is never lost. */
   twins?: Twins
 }

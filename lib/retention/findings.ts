@@ -55,7 +55,7 @@ export function judgeApplied(database: string, plan: CleanupPlan, ended: Ended, 
   const isLimited = limit !== undefined && removed >= limit
   const what = plan.partitions ? `${formatCounted(ended.batches, "partition")} with ` : ""
   const parts = [
-    removed === 0 && plan.count === 0
+    removed === 0 && plan.count === 0 && !plan.partitions?.length
       ? `nothing to do in ${renderTableName(plan.selection.table)}`
       : `${done[plan.action]} ${what}${formatCounted(removed, "row")} of ${renderTableName(plan.selection.table)}`,
     ...(left > 0

@@ -11,6 +11,7 @@ import { countRows } from "./count.ts"
 import { explain, largeOnes, lookupRefusal, scanRefusal, unindexedKeys } from "./gate.ts"
 import { countIn, oldPartitions } from "./old-partitions.ts"
 import { newParameters } from "./parameters.ts"
+import { removalRefusals } from "./partition-refusals.ts"
 import { orderOf, type PreparedRule, relatedTables } from "./prepare.ts"
 import { isOfPartitions, isRemoving } from "./rule.ts"
 import { parentKey, twinsOf } from "./select-rows.ts"
@@ -33,6 +34,7 @@ const sampledKeys = 5
 export async function planRule(client: Client, rule: PreparedRule, options: PlanOptions): Promise<CleanupPlan> {
   const transaction = { isolation: "repeatable read", readOnly: true, statementTimeoutMs: countTimeoutMs } as const
   return withTransaction(client, transaction, async () => {
+    await client.query("set local jit = off") // compiling the conditions takes longer than counting with them
     const hidden = hiddenRows(rule)
     if (hidden.length > 0) return emptyPlan(rule, hidden)
     return isOfPartitions(rule.action) ? planPartitions(client, rule, options) : planRows(client, rule, options)
@@ -72,6 +74,7 @@ function frame(
     walk: config.orphans || config.duplicates ? "listed" : "ordered",
     targets,
     hasHolds,
+    asksElsewhere: /\(|\bselect\b/i.test(config.where ?? ""),
     ...(config.duplicates && { twins: twinsOf(rule, config.duplicates) }),
   }
   return { rule: config.name, action, selection, ...(cutoff && { cutoff }), ...(config.set && { set: config.set }) }
@@ -291,7 +294,10 @@ async function planPartitions(client: Client, rule: PreparedRule, options: PlanO
     ...frame(rule, []),
     ...{ count, tableRows, share: shareOf(count, tableRows), sampleKeys: [], cascades: [], heldBack, referredTo: 0 },
     partitions,
-    refusals: capRefusals(tooMuch, options, notes),
+    refusals: [
+      ...(await removalRefusals(client, rule.action === "drop" ? "drop" : "detach", table, partitions)),
+      ...capRefusals(tooMuch, options, notes),
+    ],
     notes,
     explain: { statement: "", lines: [] },
   }

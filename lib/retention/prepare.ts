@@ -58,7 +58,10 @@ export async function prepareRule(
   const prepared = compose({ config, action, table, branches, names, slot, hasHolds, ...(parent && { parent }) })
   const { base, isFree, isNotHeld, values } = prepared
   const statement = `select from ${quoteTable(table)} t where ${base} and ${isFree} and ${isNotHeld}`
-  const problem = (await problemOf(client, statement, values)) ?? (await changeProblem(client, prepared))
+  const problem =
+    (await problemOf(client, statement, values)) ??
+    (await changeProblem(client, prepared)) ??
+    (await rightsProblem(client, prepared))
   if (problem) throw new ConfigError(`the server refuses its query of ${renderTableName(table)}: ${problem}`)
   return prepared
 }
@@ -168,10 +171,25 @@ async function teamSqlProblems(client: Client, config: CleanupConfig, table: Tab
 async function changeProblem(client: Client, rule: PreparedRule): Promise<string | undefined> {
   const { table, action, assignments, base, values } = rule
   const target = `${quoteTable(table)} t`
-  if (isRemoving(action)) return problemOf(client, `delete from ${target} where ${base}`, values)
+  if (isRemoving(action)) return problemOf(client, `delete from ${target} where ${base} returning 1`, values)
   if (!assignments) return undefined
   const sets = assignments.map(({ column, sql }) => `${column} = ${sql}`)
-  return problemOf(client, `update ${target} set ${sets.join(", ")} where ${base}`, values)
+  return problemOf(client, `update ${target} set ${sets.join(", ")} where ${base} returning 1`, values)
+}
+
+/** Rows are locked before they change, and whole rows are held against the legal holds, those that go along included. */
+async function rightsProblem(client: Client, rule: PreparedRule): Promise<string | undefined> {
+  const { table, action, branches } = rule
+  if (!isRemoving(action) && !isWriting(action)) return undefined
+  const locking = await problemOf(client, `select t from ${quoteTable(table)} t for update`)
+  if (locking)
+    return `${locking}: rows are read whole and locked before they change, which takes: grant select, update on ${quoteTable(table)} to <role>`
+  for (const { table: child } of allBranches(branches)) {
+    const problem = await problemOf(client, `select t from ${quoteTable(child)} t`)
+    if (problem)
+      return `${problem}: rows of ${renderTableName(child)} refer to those of the rule and must be seen, which takes: grant select on ${quoteTable(child)} to <role>`
+  }
+  return undefined
 }
 
 /** Tables whose rows the plan must see all of, besides the rule's own. */

@@ -11,10 +11,16 @@ import { bracket } from "./team-sql.ts"
 /** A rule with the tables that it names, as the catalogue has them. */
 export type RuleTables = { config: CleanupConfig; table: Table; parent?: Table }
 
-/** The point in time that makes a row old; absent where age has no say. */
+const yearOneMs = Date.parse("0001-01-01T00:00:00Z")
+
+/** The point in time that makes a row old; absent where age has no say. Throws `ConfigError` when it lies before the year 1. */
 export function cutoffOf({ olderThan, stuck }: CleanupConfig, slot: Date): Date | undefined {
-  const ms = (olderThan ?? stuck?.longerThan)?.ms
-  return ms === undefined ? undefined : new Date(slot.getTime() - ms)
+  const age = olderThan ?? stuck?.longerThan
+  if (!age) return undefined
+  const cutoffMs = slot.getTime() - age.ms
+  if (cutoffMs >= yearOneMs) return new Date(cutoffMs)
+  const setting = olderThan ? "olderThan" : "stuck.longerThan"
+  throw new ConfigError(`${setting} is ${age.text}, which reaches back before the year 1: no row is so old`)
 }
 
 /** Conditions on `t`, all of which are true for a row of the rule. Throws `ConfigError` for columns that do not fit. */

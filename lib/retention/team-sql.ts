@@ -1,4 +1,5 @@
 import type { Client } from "pg"
+import { errorText } from "../core/error-text.ts"
 
 /** SQL of the team in brackets of its own: a comment at its end closes nothing. */
 export function bracket(sql: string): string {
@@ -21,7 +22,7 @@ export async function problemOf(
     return undefined
   } catch (error) {
     if (!isAboutSql(error)) throw error
-    return error.message
+    return String(error.code).startsWith("P0") ? errorText(error) : error.message
   } finally {
     await client.query("rollback to savepoint question").catch(() => undefined) // a lost connection has no transaction
   }
@@ -38,9 +39,9 @@ export async function problemOfTeamSql(client: Client, from: string, sql: string
   )
 }
 
-/** Classes of SQLSTATE: syntax and access, data, unsupported feature, protocol (parameters), object state. */
-const aboutSql = ["42", "22", "0A", "08P01", "2B", "55000"]
+/** Classes of SQLSTATE: syntax and access, data, constraints (of a domain), unsupported feature, protocol (parameters), object state, what functions raise. */
+const aboutSql = ["42", "22", "23", "0A", "08P01", "2B", "55000", "P0"]
 
-function isAboutSql(error: unknown): error is Error {
+function isAboutSql(error: unknown): error is Error & { code: unknown } {
   return error instanceof Error && "code" in error && aboutSql.some((start) => String(error.code).startsWith(start))
 }

@@ -22,6 +22,12 @@ const hits = (key: string, groups: number, copies: number) => `
 const groupsOf = async ({ database }: Night) =>
   (await database.query("select count(distinct a)::int as groups, count(*)::int as rows from hits"))[0]
 
+/** Each delete of the job takes its time. */
+const slowly = (table: string) => `
+  create function slow() returns trigger language plpgsql as
+    $$begin if current_setting('application_name') = 'nightshift/cleanup' then perform pg_sleep(0.002); end if; return old; end$$;
+  create trigger slow before delete on ${table} for each row execute function slow()`
+
 describe("duplicates", () => {
   it.each(["primary key", ""])(
     "keep their last row when the app is just deleting the one that would stay (n int %s)",
@@ -42,10 +48,10 @@ describe("duplicates", () => {
   )
 
   it("keep one row of each group while an app deletes and changes all but the last one itself", () =>
-    withNight([twins(", where: \"b = 'x'\"")], hits("primary key", 400, 5), async (night) => {
+    withNight([twins(", where: \"b = 'x'\"")], `${hits("primary key", 150, 5)}; ${slowly("hits")}`, async (night) => {
       let stopped = false
       const deleter = withClient(night.database.address, { applicationName: "the app" }, async (app) => {
-        for (let group = 0; !stopped; group = (group + 1) % 400) {
+        for (let group = 0; !stopped; group = (group + 1) % 150) {
           await app.query("begin")
           const { rows } = await app.query(
             "select n from hits where a = $1 and b = 'x' order by at desc limit 1 for update",
@@ -64,18 +70,41 @@ describe("duplicates", () => {
       const left = await night.database.query(
         "select count(*)::int as rows, count(distinct a)::int as groups from hits where b = 'x'",
       )
-      expect(left).toEqual([{ rows: 400, groups: 400 }])
+      expect(left).toEqual([{ rows: 150, groups: 150 }])
     }))
 })
 
-/** Each delete takes its time, so that a rule needs many batches. */
 const slowLogs = `
   create table logs (id int primary key, at timestamptz, owner int); create index on logs (at);
   insert into logs select i, '2025-01-01'::timestamptz + i * interval '1 s', i % 10 from generate_series(1, 1500) i;
-  create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.002); return old; end';
-  create trigger slow before delete on logs for each row execute function slow()`
+  ${slowly("logs")}`
 const logs = `{ name: "logs", table: "logs", column: "at", olderThan: "30 days", maxShare: 100 }`
 const logsLeft = async ({ database }: Night) => Number((await database.query("select count(*) from logs"))[0]?.count)
+
+describe("a condition that asks another table", () => {
+  it("keeps a row that got what keeps it after the batch had begun to look", () =>
+    withNight(
+      [
+        `{ name: "logs", table: "logs", column: "at", olderThan: "30 days", maxShare: 100,
+           where: "not exists (select from orders o where o.log = t.id) and pg_sleep(0.01) is not null" }`,
+      ],
+      `create table logs (id int primary key, at timestamptz); create index on logs (at);
+       insert into logs select i, '2025-01-01'::timestamptz + i * interval '1 s' from generate_series(1, 100) i;
+       create table orders (log int)`,
+      async (night) => {
+        const looking = `select from pg_stat_activity where datname = current_database() and application_name = 'nightshift/cleanup'
+          and wait_event = 'PgSleep' and (query like 'select count(*)::int%' or query like 'delete from%')`
+        const running = clean(night)
+        await until("a batch to look", async () => (await night.database.query(looking)).length > 0)
+        await withClient(night.database.address, { applicationName: "the app" }, async (app) => {
+          await app.query("begin; select from logs where id = 100 for share; insert into orders values (100); commit")
+        })
+        const { run } = await running
+        expect(run.findings).toMatchObject([{ outcome: "ok", facts: { removed: 99, left: 0 } }])
+        expect(await night.database.query("select id from logs")).toEqual([{ id: 100 }])
+      },
+    ))
+})
 
 describe("a rule of many batches", () => {
   it("honours a legal hold that is placed while it goes on, from the next batch on", () =>

@@ -73,7 +73,7 @@ describe("a standby that is behind", () => {
     expect(judge(2 * GB, 700)).toEqual(["fail"])
     expect(judge(null, null)).toEqual([])
     const [item] = judgeLag({ name: "far", bytes: 40 * GB, seconds: null }, threshold)
-    expect(item?.detail).toBe("40 GB behind (the server measured no time)")
+    expect(item?.detail).toBe("40.0 GB behind (the server measured no time)")
     expect(item?.evidence).toEqual({ bytes: 40 * GB })
   })
 

@@ -56,6 +56,13 @@ describe("the arguments of a job", () => {
     ])
   })
 
+  it("takes decimal numbers only, as people write them", () => {
+    const schema = z.strictObject({ rows: z.int({ error: "a whole number" }) })
+    for (const text of ["0x10", "1e3", "0b1", "1_000", "Infinity", ".5", "1.", "١"])
+      expect(parseCommandLine([`--rows=${text}`], schema).problems, text).toEqual(["--rows: a whole number"])
+    expect(parseCommandLine(["--rows=1000"], schema)).toMatchObject({ options: { rows: 1000 }, problems: [] })
+  })
+
   it("reads numbers, switches, lists, durations and times", () => {
     const command = parseCommandLine(
       [
