@@ -50,6 +50,7 @@ export async function runChecks({ address, checks, signal, ...order }: ChecksOrd
 async function prepareSession(client: Client): Promise<number> {
   const { rows } = await client.query(
     `select set_config('default_transaction_read_only', 'on', false), set_config('search_path', '', false), set_config('jit', 'off', false),
+            set_config('datestyle', 'ISO, YMD', false),
             set_config('lock_timeout', $1, false), current_setting('server_version_num') as version`,
     [String(lockTimeoutMs)],
   )

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { careSchema } from "../../../lib/config/care-schema.ts"
+import { careChecks } from "../../../lib/dbcare/all-checks.ts"
 import { careRecord, lookOfLastWeek, readLooks } from "../../../lib/dbcare/care-ledger.ts"
 import type { CareCheck, CheckResult } from "../../../lib/dbcare/check.ts"
 import { chooseChecks, chooseTargets } from "../../../lib/dbcare/choose.ts"
@@ -44,6 +45,14 @@ describe("running checks", () => {
       expect(reports[0]?.result).toMatchObject({ status: "failed", reason: expect.stringContaining("read-only") })
       expect(reports[1]?.result).toMatchObject({ status: "done", looked: 1 })
       expect(await database.query("select * from t")).toEqual([])
+    })
+  })
+
+  it("reads times whatever style of dates the database writes", async () => {
+    await withDatabase("create table t (i int)", async (database) => {
+      await database.query(`alter database ${database.name} set datestyle = 'SQL, DMY'`)
+      const reports = await runChecks({ ...order, address: database.address, checks: careChecks })
+      expect(reports.filter(({ result }) => result.status === "failed")).toEqual([])
     })
   })
 
