@@ -17,8 +17,10 @@ import { type SlackServer, startSlackServer } from "./support/slack-server.ts"
 const mark = () => randomBytes(9).toString("hex")
 const passwords = { reading: `read+/?=&${mark()}`, writing: `write+/?=&${mark()}` }
 const token = `ghs_${mark()}${mark()}`
-/** What stands in rows: a key that is an e-mail address, and a text. */
-const personal = { key: `key.${mark()}@example.com`, text: `Ada "the first" ${mark()}@example.com` }
+/** What is looked for of the rows: the part of a key and of a text that no quoting or escaping changes. */
+const personal = { key: mark(), text: mark() }
+const key = `key.${personal.key}@example.com`
+const text = `Ada "the first" ${personal.text}@example.com`
 
 const dayJobs = ["decay", "cleanup", "maintenance", "database"]
 
@@ -32,7 +34,7 @@ const sql = `
   create table people (email text primary key, note text, at timestamptz not null, handle text unique, age int,
     code text check (code !~ '@'), value double precision check (value > 3));
   create index on people (at);
-  insert into people select i || '${personal.key}', '${personal.text}', '2026-01-01', 'handle ' || i, i, 'c', 8 from generate_series(1, 4) i;
+  insert into people select i || '${key}', '${text}', '2026-01-01', 'handle ' || i, i, 'c', 8 from generate_series(1, 4) i;
   create function complain() returns trigger language plpgsql as $$ begin
     raise exception 'no: %', old.note using detail = old.email, errcode = case tg_argv[0] when '' then 'P0001' else tg_argv[0] end; end $$;
   create function is_fine(note text) returns boolean language plpgsql immutable as $$ begin raise exception 'no: %', note; end $$;
@@ -106,14 +108,13 @@ it("no value of a row and no secret reaches any output of the jobs that change a
     const shown = outputs.filter(({ where }) => !where.includes("opened"))
     const [byHand, others] = [shown.filter(showsKeys), shown.filter((output) => !showsKeys(output))]
     expect(others.flatMap((output) => leaks(output, { ...secretsOf(stage), ...personal }))).toEqual([])
-    const { key, ...texts } = personal
-    expect(byHand.flatMap((output) => leaks(output, { ...secretsOf(stage), ...texts }))).toEqual([])
+    expect(byHand.flatMap((output) => leaks(output, { ...secretsOf(stage), text: personal.text }))).toEqual([])
     // They were there to be found.
-    expect(byHand.filter(({ text }) => text.includes(key)).map(({ where }) => where)).toEqual([
+    expect(byHand.filter((output) => output.text.includes(personal.key)).map(({ where }) => where)).toEqual([
       "stdout of decay, by hand --dry-run",
       "stdout of cleanup, by hand --dry-run",
     ])
-    const opened = outputs.filter(({ where, text }) => where.includes("opened") && text.includes(key))
+    const opened = outputs.filter(({ where, text }) => where.includes("opened") && text.includes(personal.key))
     expect(opened.length).toBeGreaterThan(0)
     expect(stage.github.issues("acme/shop").length).toBeGreaterThan(4)
     expect(stage.slack.received.length).toBeGreaterThan(4)
@@ -186,7 +187,7 @@ async function restores(stage: Stage, details: Map<string, string>): Promise<Out
   await stage.database.query(`create table against (like back including all);
     create function complain_new() returns trigger language plpgsql as $$ begin raise exception 'no: %', new.note using detail = new.email; end $$;
     create trigger complain before insert on against for each row execute function complain_new();
-    create table narrow (like back including all); alter table narrow add check (note !~ '@')`)
+    create table narrow (like back including all); alter table narrow add check (note !~ '@'); grant all on against, narrow to public`)
   outputs.push(...(await play({ place: "private", argv: into("narrow", "--append"), jobs }, stage, details)))
   const argv = into("against", "--append")
   outputs.push(...(await play({ place: "private", argv, jobs, isKept: true }, stage, details)))

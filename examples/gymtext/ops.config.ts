@@ -58,6 +58,17 @@ export default defineConfig({
           name: "every message has a user",
           sql: "select m.id from messages m left join users u on u.id = m.user_id where u.id is null",
         },
+        {
+          name: "who left is forgotten wholly",
+          sql: "select id from users where (email is null) <> (phone_hash like 'left-%')",
+        },
+        {
+          name: "no entry of the audit log was changed or taken out",
+          sql: `select id from (select a.id, a.hash <> audit_hash(a) as is_changed,
+                                       a.previous <> lag(a.hash) over (order by a.id) as follows_another
+                                  from audit_log a) chain
+                 where is_changed or follows_another`,
+        },
       ],
       // Profile changes are kept for ever: no rule names them.
       cleanup: [
@@ -66,6 +77,7 @@ export default defineConfig({
         { name: "error-logs", table: "error_logs", column: "created_at", olderThan: "30 days" },
         { name: "application-logs", table: "application_logs", column: "created_at", olderThan: "14 days" },
         { name: "metrics", table: "metrics", column: "created_at", olderThan: "365 days" },
+        { name: "audit", table: "audit_log", column: "at", olderThan: "365 days" },
         {
           name: "left-users",
           table: "users",
@@ -80,6 +92,12 @@ export default defineConfig({
           table: "coach_notes",
           duplicates: { by: ["source_id"], keep: "newest" },
           column: "imported_at",
+        },
+        {
+          name: "hanging-messages",
+          table: "messages",
+          column: "created_at",
+          stuck: { longerThan: "15 minutes", where: "direction = 'out' and delivery = 'queued'" },
         },
       ],
       care: { checks: { connections: { warn: 80, fail: 90 } } },

@@ -47,6 +47,36 @@ create table coach_notes (
   imported_at timestamptz not null
 );
 create index coach_notes_user on coach_notes (user_id);
+-- Who did what to whose data. Each entry carries the hash of the one before: what is changed or taken out from between shows.
+create table audit_log (
+  id bigint generated always as identity primary key,
+  actor text not null,
+  operation text not null,
+  user_id bigint not null,
+  at timestamptz not null,
+  previous bytea not null,
+  hash bytea not null
+);
+create index audit_log_at on audit_log (at);
+create function audit_hash(entry audit_log) returns bytea
+  language sql stable
+  set search_path = ''
+  as $$
+    select sha256(convert_to(jsonb_build_array(entry.id, entry.actor, entry.operation, entry.user_id,
+                                               extract(epoch from entry.at), encode(entry.previous, 'hex'))::text, 'UTF8'))
+  $$;
+create function chain_audit() returns trigger
+  language plpgsql
+  set search_path = ''
+  as $$
+begin
+  lock table public.audit_log in share row exclusive mode;
+  new.previous := coalesce((select hash from public.audit_log order by id desc limit 1), sha256(''));
+  new.hash := public.audit_hash(new);
+  return new;
+end
+$$;
+create trigger audit_log_chain before insert on audit_log for each row execute function chain_audit();
 
 insert into users (phone_hash, email, cancelled_at, created_at)
 select md5('phone ' || i), 'user' || i || '@example.com',
@@ -70,4 +100,7 @@ select 'p95', i, timestamptz '2026-11-16Z' - make_interval(days => i) from gener
 insert into coach_notes (user_id, source_id, note, imported_at)
 select case when i % 50 = 0 then 9000 + i when i % 33 = 0 then null else 1 + i % 200 end, 'note-' || i % 480, 'knees', timestamptz '2026-11-16Z' - make_interval(hours => i)
   from generate_series(1, 500) i;
+insert into audit_log (actor, operation, user_id, at)
+select 'coach ' || i % 5, (array['read profile', 'export', 'change phone'])[1 + i % 3], 1 + i % 200, timestamptz '2026-11-16Z' - make_interval(days => 400 - i)
+  from generate_series(0, 399) i;
 analyze;

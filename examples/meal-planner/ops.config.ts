@@ -84,6 +84,36 @@ export default defineConfig({
           stuck: { longerThan: "15 minutes", where: "status = 'queued'" },
           warnAt: 10,
         },
+        {
+          name: "retries",
+          table: "job_executions",
+          column: "started_at",
+          stuck: { longerThan: "1 hour", where: "status in ('queued', 'running') and attempts >= 3" },
+        },
+        // A row a kind, for its first job: the day counts back from the newest execution.
+        {
+          name: "failing-kinds",
+          table: "scheduled_jobs",
+          column: "run_at",
+          stuck: {
+            longerThan: "1 hour",
+            where: `status = 'active' and id in (
+              select min(j.id) from scheduled_jobs j group by j.kind having j.kind in (
+                select j.kind from job_executions e join scheduled_jobs j on j.id = e.job_id
+                 where e.started_at > (select max(started_at) from job_executions) - interval '1 day'
+                 group by j.kind having 20 * count(*) filter (where e.status = 'failed') > count(*)))`,
+          },
+        },
+        {
+          name: "incomplete-weeks",
+          table: "scheduled_jobs",
+          column: "run_at",
+          stuck: {
+            longerThan: "6 hours",
+            where: `kind = 'weekly-plan' and status = 'active' and not exists (
+              select from job_executions e where e.job_id = t.id and e.status = 'done' and e.started_at >= t.run_at)`,
+          },
+        },
       ],
     },
   },

@@ -40,8 +40,10 @@ export default defineConfig({
   databases: {
     main: {
       url: secret("DATABASE_URL"),
+      writeUrl: secret("DATABASE_WRITE_URL"),
       backup: { recipients: variable("BACKUP_RECIPIENTS"), proof: "full", rpoHours: 26, rtoMinutes: 60 },
       assertions: [{ name: "there are users", sql: "select count(*) from users", expect: { min: 1 } }],
+      cleanup: [{ name: "logs", table: "logs", column: "timestamp", olderThan: "30 days" }],
       care: { plan: "supabase-free", limits: { connections: 40 } },
     },
   },

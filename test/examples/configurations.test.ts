@@ -1,7 +1,13 @@
 import { readFile } from "node:fs/promises"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import gymtext from "../../examples/gymtext/ops.config.ts"
+import mealPlanner from "../../examples/meal-planner/ops.config.ts"
+import mvp from "../../examples/mvp/ops.config.ts"
+import preppilot from "../../examples/preppilot/ops.config.ts"
+import yumzoom from "../../examples/yumzoom/ops.config.ts"
 import healthJob from "../../jobs/health.ts"
 import keepWarmJob from "../../jobs/keep-warm.ts"
+import { careChecks } from "../../lib/dbcare/all-checks.ts"
 import type { Job } from "../../lib/job/job.ts"
 import { makeCheckout, moduleUrl } from "../support/checkout.ts"
 import { createDatabase, type TestDatabase } from "../support/postgres.ts"
@@ -175,3 +181,65 @@ describe.each(examples)("the example $name", (example) => {
     }
   })
 })
+
+const cared: [string, typeof mvp][] = Object.entries({ mvp, gymtext, yumzoom, "meal-planner": mealPlanner, preppilot })
+
+/** Settings below `databases.main`, what they name, and the job that acts on them. */
+function dataSettings({ databases }: typeof mvp) {
+  const { decay = [], cleanup = [], care = {} } = databases?.main ?? {}
+  const within = (section: object = {}) => Object.keys(section)
+  return [
+    ...decay.map(({ name }) => ({ setting: "decay", name, job: "decay" })),
+    ...cleanup.map(({ name }) => ({ setting: "cleanup", name, job: "cleanup" })),
+    ...(care.plan ? [{ setting: "care.plan", name: undefined, job: "database" }] : []),
+    ...within(care.limits).map((limit) => ({ setting: `care.limits.${limit}`, name: undefined, job: "database" })),
+    ...within(care.checks).map((check) => ({ setting: `care.checks.${check}`, name: undefined, job: "database" })),
+    ...(care.actions ?? []).map((name) => ({ setting: "care.actions", name, job: "maintenance" })),
+    ...(care.ignore ?? []).map(({ check }) => ({ setting: "care.ignore", name: check, job: "database" })),
+  ]
+}
+
+describe.each(cared)("the README of %s", (example, config) => {
+  const read = async () => {
+    const text = await readFile(`examples/${example}/README.md`, "utf8")
+    const cells = text.split("\n").map((line) => line.split("|").map((cell) => cell.trim()))
+    return cells.flatMap(([start, need, setting, today]) =>
+      start === "" && need && setting && today ? [{ need, setting, today, named: quotedIn(setting) }] : [],
+    )
+  }
+  const wanted = dataSettings(config)
+
+  it("has a row for each rule and each setting of the care of data, with the job that acts on it", async () => {
+    const rows = await read()
+    expect(wanted.length).toBeGreaterThan(2)
+    for (const { setting, name, job } of wanted) {
+      const row = rows.find(
+        ({ named }) => named.includes(`databases.main.${setting}`) && (!name || named.includes(name)),
+      )
+      expect(row?.today, `${setting} ${name}`).toMatch(new RegExp(`^yes: .*job \`${job}\``))
+    }
+    const known = wanted.map(({ name }) => name)
+    for (const { named } of rows.filter(({ setting }) => isOfData(setting)))
+      for (const name of named.filter((one) => !one.startsWith("databases."))) expect(known).toContain(name)
+  })
+
+  it("calls nothing missing that a job does", async () => {
+    const missing = (await read()).filter(({ today }) => /\byet\b/.test(today))
+    expect(missing.length).toBeGreaterThan(0)
+    expect(missing.filter(({ setting }) => isOfData(setting))).toEqual([])
+    const done = [
+      ...careChecks.map(({ name }) => name.replaceAll("-", " ").replace(/ies$|s$/, "")),
+      ...["retention", "orphan", "duplicate", "stuck", "reindex", "anonymis", "fade", "decay", "free plan"],
+    ]
+    for (const { need } of missing.filter((row) => row.setting === "none"))
+      for (const words of done) expect(need.toLowerCase()).not.toContain(words)
+  })
+})
+
+function quotedIn(text: string): string[] {
+  return [...text.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? "")
+}
+
+function isOfData(setting: string): boolean {
+  return /databases\.main\.(?:decay|cleanup|care|archive)\b/.test(setting)
+}

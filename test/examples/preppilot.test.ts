@@ -10,6 +10,7 @@ import { findPrograms } from "../../lib/postgres/programs.ts"
 import { type ScratchCluster, withScratchCluster } from "../../lib/postgres/scratch-cluster.ts"
 import { runProgram } from "../../lib/system/program.ts"
 import { withTempDir } from "../../lib/system/temp.ts"
+import { type ExampleWorld, failuresOf, findingOf, today as night, withExampleAt } from "./world.ts"
 
 const folder = join(import.meta.dirname, "../../examples/preppilot")
 const today = "2026-11-16T00:00:00Z"
@@ -165,3 +166,103 @@ describe("the PrepPilot example", () => {
     }
   })
 })
+
+describe("the data of PrepPilot", () => {
+  it("fades by the half-life of each ingredient, once, and people hear how much fell low", async () => {
+    await withCopy("faded", async ({ query, count, run }) => {
+      await query("create table before as select id, freshness from fridge_items")
+      expect(inWords(await run("decay", ["--dry-run"]))).toContain("would change")
+      expect(await count(`fridge_items f join before b using (id) where f.freshness <> b.freshness`)).toBe(0)
+
+      const done = await run("decay")
+      expect(failuresOf(done)).toEqual([])
+      // Whole days in UTC count, up to the midnight before the night.
+      const expected = `case when f.discarded_at is not null then b.freshness else
+        b.freshness * 0.5 ^ (floor(extract(epoch from timestamptz '2026-11-16Z' - f.updated_at) / 86400) * 86400
+          / extract(epoch from i.half_life))::float8 end`
+      const rows = "fridge_items f join before b using (id) join ingredients i on i.id = f.ingredient_id"
+      expect(await count(`${rows} where abs(f.freshness - ${expected}) > 1e-9`)).toBe(0)
+      const changed = await count(`${rows} where f.freshness <> b.freshness`)
+      expect(changed).toBeGreaterThan(30_000)
+      expect(findingOf(done, "decay/freshness")).toMatchObject({ outcome: "ok", facts: { changed } })
+      const fell = await count(`${rows} where b.freshness > 0.05 and f.freshness <= 0.05`)
+      expect(fell).toBeGreaterThan(1000)
+      expect(findingOf(done, "decay/freshness/0.05")).toMatchObject({ outcome: "warn", facts: { crossed: fell } })
+
+      await query("drop table before; create table before as select id, freshness from fridge_items")
+      const again = await run("decay", ["--again"])
+      expect(findingOf(again, "decay/freshness")?.detail).toContain("already applied")
+      expect(await count("fridge_items f join before b using (id) where f.freshness <> b.freshness")).toBe(0)
+    })
+  })
+
+  it("loses sessions and plans that are done with, and nothing that is not theirs", async () => {
+    await withCopy("cleaned", async ({ query, count, run }) => {
+      const old = `timestamptz '${night}' - interval '30 days'`
+      const isStale = `p.updated_at < ${old} and p.status in ('draft', 'stale')`
+      const kept = {
+        user_sessions: `select s.* from user_sessions s where s.expires_at >= ${old}`,
+        // What refers to a plan that is gone refers to nothing: of that these columns say nothing.
+        plans: `select p.id, p.user_id, p.week, p.status from plans p where not (${isStale})`,
+        preps: `select r.* from preps r join plans p on p.id = r.plan_id where not (${isStale})`,
+        pdf_exports: "select e.id, e.user_id, e.pages from pdf_exports e",
+        users: "select u.* from users u",
+        fridge_items: "select f.* from fridge_items f",
+      }
+      const hashes = async () => {
+        const rows = Object.values(kept).map(
+          (sql) => `(select md5(string_agg(k::text, ' ' order by k::text)) from (${sql}) k)`,
+        )
+        return Object.values((await query(`select array[${rows.join(", ")}] as all`))[0] ?? {})
+      }
+      const before = await hashes()
+      const stale = await count(`plans p where ${isStale}`)
+      expect(stale).toBeGreaterThan(100)
+
+      // The seed is months old: a first cleanup of its sessions asks, and is no hindrance to the plans.
+      const asked = await run("cleanup", ["--without-backup"])
+      expect(asked.exitCode).toBe(1)
+      expect(findingOf(asked, "cleanup/sessions")).toMatchObject({
+        outcome: "fail",
+        detail: expect.stringContaining("--allow-large"),
+      })
+      expect(await count("user_sessions")).toBe(24_000)
+      expect(findingOf(asked, "cleanup/stale-plans")).toMatchObject({
+        outcome: "ok",
+        facts: { removed: stale, left: 0 },
+      })
+
+      const expired = await count(`user_sessions where expires_at < ${old}`)
+      const done = await run("cleanup", ["--without-backup", "--allow-large", "--again"])
+      expect(failuresOf(done)).toEqual([])
+      expect(findingOf(done, "cleanup/sessions")).toMatchObject({ outcome: "ok", facts: { removed: expired, left: 0 } })
+      expect(await count(`user_sessions where expires_at < ${old}`)).toBe(0)
+      expect(await count(`plans p where ${isStale}`)).toBe(0)
+      expect(await hashes()).toEqual(before)
+    })
+  })
+
+  it("has no hole in its row security but the two that the team knows of, for as long as it says", async () => {
+    await withCopy("asked", async ({ run }) => {
+      const known = ["public.ingredients", "public.recipe_ingredients"]
+      const asked = findingOf(await run("database", ["--check", "row-security"]), "care/row-security")
+      expect(asked).toMatchObject({ outcome: "ok", facts: { found: 0, ignored: 2 } })
+      expect(asked?.detail).toContain("2 known items set aside")
+      const later = await run("database", ["--check", "row-security"], "2027-12-31T06:00:00Z")
+      const counted = findingOf(later, "care/row-security")
+      expect(counted).toMatchObject({ outcome: "warn", facts: { found: 2 } })
+      for (const table of known) expect(counted?.detail).toContain(`${table}: no row security`)
+    })
+  })
+})
+
+/** The seed as it is, in a database of its own. */
+async function withCopy(name: string, fn: (world: ExampleWorld) => Promise<void>): Promise<void> {
+  await withDatabase("postgres", (client) => client.query(`create database ${name} template first`))
+  await withDatabase(name, (client) => client.query("analyze"))
+  await withExampleAt("preppilot", cluster.address(name), fn)
+}
+
+function inWords({ run }: Awaited<ReturnType<ExampleWorld["run"]>>): string {
+  return run.findings.map(({ detail }) => detail).join("; ")
+}
