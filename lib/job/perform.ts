@@ -100,7 +100,13 @@ function interrupted(
   const reason = errorText(signal.reason)
   const text = error === undefined || errorText(error) === reason ? "" : `: ${errorText(error)}`
   const verdict = failure("broken", prepared, `ended early (${reason})${text}`)
-  return { ...verdict, findings: [...verdict.findings, ...findings], records }
+  // What failed for no other reason than that is not a second piece of news.
+  const children = findings.map((finding) =>
+    finding.outcome === "fail" && finding.detail.includes(reason)
+      ? { ...finding, cause: `job/${prepared.name}` }
+      : finding,
+  )
+  return { ...verdict, findings: [...verdict.findings, ...children], records }
 }
 
 function failure(kind: Verdict["kind"], { name, runbook }: Prepared, detail: string): Verdict {

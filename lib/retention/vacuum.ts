@@ -1,5 +1,6 @@
 import type { Client } from "pg"
 import { z } from "zod"
+import { errorText } from "../core/error-text.ts"
 import type { Log } from "../core/log.ts"
 import { formatCount } from "../core/size.ts"
 import { quoteTable, renderTableName, type TableName } from "../postgres/name.ts"
@@ -80,7 +81,7 @@ async function withSettings(
     await fn()
   } catch (error) {
     if (!isServerError(error)) throw error
-    failure = error.message
+    failure = errorText(error)
   }
   await set(before.map(({ value }) => value))
   return failure

@@ -24,6 +24,11 @@ const jobs = {
 /** When the nights of the examples begin, some hours after all of their rows were made. */
 export const today = "2026-11-16T05:11:00Z"
 
+/** SQL: a time is so many days before that. */
+export function olderThan(column: string, days: number): string {
+  return `${column} < timestamptz '${today}' - interval '${days} days'`
+}
+
 type Row = Record<string, unknown>
 
 /** An example's own configuration at work on its own tables. */

@@ -1,3 +1,4 @@
+import { readdir } from "node:fs/promises"
 import { describe, expect, it } from "vitest"
 import { z } from "zod"
 import type { Finding } from "../../../lib/core/finding.ts"
@@ -507,5 +508,22 @@ describe("a signal", () => {
     expect(run.findings.map((finding) => finding.detail)).toEqual(["ended early (received SIGTERM)", "7 rows"])
     expect(slack.received).toHaveLength(1)
     expect(await checkout.ledger(day)).toHaveLength(1)
+  })
+
+  it("is one piece of news, with what failed because of it below; what failed by itself is news of its own", async () => {
+    await using slack = await startSlackServer()
+    await using checkout = await makeCheckout(`app: { name: "Shop" }, alerts: { slack: secret("SLACK_URL") }`)
+    const stop = new AbortController()
+    const job = aJob(async ({ signal }) => {
+      queueMicrotask(() => stop.abort(new Error("received SIGTERM")))
+      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }))
+      const bad = (subject: string, detail: string) => ({ subject, outcome: "fail" as const, detail })
+      return [bad("part/cut", "nothing was done: received SIGTERM"), bad("part/full", "its disk is full")]
+    })
+    const { run } = await checkout.run(job, { env: { SLACK_URL: slack.url }, signal: stop.signal, now })
+    expect(run.findings.map(({ cause }) => cause)).toEqual([undefined, `job/${run.job}`, undefined])
+    const files = await readdir(`${checkout.dir}/.ops/incidents`, { recursive: true })
+    expect(files.filter((file) => file.includes("part")).join()).toMatch(/part[^,]*full/)
+    expect(files.filter((file) => file.includes("part")).join()).not.toMatch(/cut/)
   })
 })
