@@ -1,5 +1,6 @@
 import { type Client, escapeIdentifier } from "pg"
 import { z } from "zod"
+import { pinnedSettings } from "../postgres/pinned-settings.ts"
 import type { TableFacts } from "./proof.ts"
 
 /** A relation whose rows are counted and hashed. */
@@ -26,25 +27,17 @@ const columnRow = z.object({
 /** Server versions before 14 have no hash of a record. */
 export const oldestHashableMajor = 14
 
-/** Everything that turns a value into other bytes on another day or machine, pinned. */
-const pinnedSettings = {
-  DateStyle: "ISO, YMD",
-  TimeZone: "UTC",
-  IntervalStyle: "postgres",
-  extra_float_digits: "3",
-  bytea_output: "hex",
-  lc_monetary: "C",
-  search_path: "",
+/** What turns a value into other bytes, and what reads it in another order. */
+const hashSettings = {
+  ...pinnedSettings,
   client_encoding: "UTF8",
-  xmloption: "content",
-  row_security: "off",
   quote_all_identifiers: "off",
   max_parallel_workers_per_gather: "0",
 }
 
 /** Pins the session so that equal rows give equal hashes, here and in the restored copy. */
 export async function pinSettings(client: Client): Promise<void> {
-  const calls = Object.entries(pinnedSettings).map(([name, value]) => `set_config('${name}', '${value}', false)`)
+  const calls = Object.entries(hashSettings).map(([name, value]) => `set_config('${name}', '${value}', false)`)
   await client.query(`select ${calls.join(", ")}`)
 }
 

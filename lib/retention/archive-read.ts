@@ -2,6 +2,7 @@ import type { Client } from "pg"
 import { to as copyTo } from "pg-copy-streams"
 import { z } from "zod"
 import { quoteName, quoteTable, type TableName } from "../postgres/name.ts"
+import { pinnedSettings } from "../postgres/pinned-settings.ts"
 import { withTransaction } from "../postgres/transaction.ts"
 import { type Counts, sealStream } from "../seal/seal.ts"
 import type { ArchivedColumn } from "./archive-manifest.ts"
@@ -14,19 +15,6 @@ import {
   preferPlaces,
   type Walk,
 } from "./archive-walk.ts"
-
-/** Everything that decides how values are written as text. Whoever reads an archive sets the same. */
-export const pinnedSettings = {
-  DateStyle: "ISO, YMD",
-  TimeZone: "UTC",
-  IntervalStyle: "postgres",
-  extra_float_digits: "3",
-  bytea_output: "hex",
-  lc_monetary: "C",
-  xmloption: "content",
-  row_security: "off",
-  search_path: "",
-}
 
 /** For reading, which locks nobody out: a table that is locked against it is waited for, but not for ever. */
 export const readLimits = { lockTimeoutMs: 10_000, statementTimeoutMs: 10 * 60_000 }
