@@ -46,7 +46,8 @@ const counterRow = z.object({
 
 async function readCounters({ client }: CareContext) {
   const { rows } = await client.query(
-    `select deadlocks, temp_files, temp_bytes, blks_hit as hit, blks_read as read, checksum_failures,
+    `select deadlocks, temp_files, temp_bytes, blks_hit as hit, blks_read as read,
+            checksum_failures + coalesce((select s.checksum_failures from pg_stat_database s where s.datid = 0), 0) as checksum_failures,
             current_setting('data_checksums') as checksums, coalesce(extract(epoch from stats_reset)::float8, 0) as reset
        from pg_stat_database where datname = current_database()`,
   )
@@ -157,7 +158,7 @@ export const checksumFailuresCheck: CareCheck = {
     const item: CareItem = {
       item: "checksum failures",
       outcome: "fail",
-      detail: `${formatCounted(failures, "page")} of this database failed the checksum: data on the disk is damaged`,
+      detail: `${formatCounted(failures, "page")} of this database, or of the catalogue that all share, failed the checksum: data on the disk is damaged`,
       evidence: { failures },
       remedy: {
         advice:

@@ -21,13 +21,14 @@ function canonical(text: string): string {
   return `case when ${text} ~ ${number} then trim_scale((${text})::numeric)::text else lower(coalesce(${text}, '')) end`
 }
 
-/** All columns of a JSON object with their values in that form. */
-const canonicalRow = (json: string) =>
-  `(select jsonb_object_agg(k.key, ${canonical("k.value #>> '{}'")}) from jsonb_each(${json}) k)`
+/** All columns of a JSON object, or those of which the condition on `k.key` is true, with their values in that form. */
+const canonicalRow = (json: string, which = "true") =>
+  `(select jsonb_object_agg(k.key, ${canonical("k.value #>> '{}'")}) from jsonb_each(${json}) k where ${which})`
 
 /**
  * Condition: a hold is on the row of `alias`. `names` are all that the row's table goes by, with its partitions and parents. Thousands of
- * holds cost a row little: the server orders them once a statement by the first column of each and its value.
+ * holds cost a row little: the server orders them once a statement by the first column of each and its value, and of a row it looks at no
+ * column that none of them names.
  */
 export function isHeld(alias: string, names: readonly string[], slot: string, parameters: Parameters): string {
   const ordered = `(
@@ -39,8 +40,9 @@ export function isHeld(alias: string, names: readonly string[], slot: string, pa
                      where ${active(slot)} and (h.table_name is null or h.table_name = any(${parameters.add(names, "text[]")}))
                      group by 1, 2) by_text
              group by key) by_key)`
+  const named = `k.key = any(array(select c from ops.legal_hold h, jsonb_object_keys(h.row_key) c where ${active(slot)}))`
   return `exists (
-    select from (select ${canonicalRow(`to_jsonb(${alias})`)} as cells offset 0) held, jsonb_each_text(held.cells) c,
+    select from (select ${canonicalRow(`to_jsonb(${alias})`, named)} as cells offset 0) held, jsonb_each_text(held.cells) c,
                 jsonb_array_elements(${ordered} #> array[c.key, c.value]) wanted(cells)
      where held.cells @> wanted.cells)`
 }

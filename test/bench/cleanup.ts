@@ -66,12 +66,18 @@ const rule = cleanupSchema.parse({
   olderThan: `${keepDays} days`,
 })
 
-/** What a way of deleting took; `plan` and `vacuum` are not in `seconds`. */
-type Done = { rows: number; seconds: number; planSeconds: number; vacuumSeconds: number }
-type Measured = Done & { latencies: number[] }
+/** What a way of deleting took; plan and VACUUM are not in `seconds`. */
+type Took = { rows: number; seconds: number; planSeconds: number; vacuumSeconds: number }
+/** A time on the bench's clock, from and to. */
+type Span = [fromMs: number, toMs: number]
+type Done = Took & { planned: Span; vacuumed?: Span }
+/** How long the writer waited while rows were deleted, and meanwhile a VACUUM. */
+type Measured = Took & { latencies: number[]; vacuumLatencies: number[] }
+type Sample = { atMs: number; ms: number }
 type Round = { whole: Measured; batches: Measured }
 
 const signal = AbortSignal.timeout(3_600_000)
+const clock = startTimer()
 await withScratchCluster({ major, log, signal, settings: asInstalled }, async (cluster) => {
   const elapsed = startTimer()
   const tell = (text: string) => console.log(`${formatDuration(elapsed()).padStart(12)}  ${text}`)
@@ -97,6 +103,7 @@ await withScratchCluster({ major, log, signal, settings: asInstalled }, async (c
   print({
     "the writer alone": { latencies: idle },
     "in batches": batches,
+    "their VACUUM": { latencies: batches.vacuumLatencies },
     "one big DELETE": whole,
     "drop of a partition": partition,
     "in batches, one hold": held,
@@ -121,6 +128,7 @@ function sum(all: Measured[]): Measured {
     planSeconds: total(({ planSeconds }) => planSeconds),
     vacuumSeconds: total(({ vacuumSeconds }) => vacuumSeconds),
     latencies: all.flatMap(({ latencies }) => latencies),
+    vacuumLatencies: all.flatMap(({ vacuumLatencies }) => vacuumLatencies),
   }
 }
 
@@ -170,14 +178,25 @@ async function planAsJob(client: Client): Promise<CleanupPlan> {
 }
 
 async function deleteInBatches(client: Client): Promise<Done> {
-  const elapsed = startTimer()
+  const plannedFrom = clock()
   const plan = await planAsJob(client)
-  const planSeconds = elapsed() / 1000
-  const applied = await applyRows(plan, applyContext(client, { slot, log, signal }))
+  const planned: Span = [plannedFrom, clock()]
+  let vacuumedAt: number | undefined
+  const info = (message: string) => {
+    if (message.startsWith("vacuumed")) vacuumedAt = clock()
+    log.info(message)
+  }
+  const applied = await applyRows(plan, applyContext(client, { slot, log: { ...log, info }, signal }))
   if (applied.removed !== doomed || applied.left !== 0) throw new Error(`unexpected end: ${JSON.stringify(applied)}`)
   if (verbose) console.error(applied)
-  const seconds = (applied.tookMs - applied.vacuumMs) / 1000
-  return { rows: doomed, seconds, planSeconds, vacuumSeconds: applied.vacuumMs / 1000 }
+  return {
+    rows: doomed,
+    seconds: (applied.tookMs - applied.vacuumMs) / 1000,
+    planSeconds: (planned[1] - planned[0]) / 1000,
+    vacuumSeconds: applied.vacuumMs / 1000,
+    planned,
+    ...(vacuumedAt !== undefined && { vacuumed: [vacuumedAt - applied.vacuumMs, vacuumedAt] }),
+  }
 }
 
 /** As soon as any hold is in force, each row is held against all of them. */
@@ -191,15 +210,19 @@ async function deleteBesideHold(client: Client): Promise<Done> {
 }
 
 async function deleteAtOnce(client: Client): Promise<Done> {
-  const elapsed = startTimer()
+  const from = clock()
   const { rowCount } = await client.query(`delete from events t where t.created_at <= ${at(doomed)}`)
-  return { rows: rowCount ?? 0, seconds: elapsed() / 1000, planSeconds: 0, vacuumSeconds: 0 }
+  return { rows: rowCount ?? 0, ...unplanned(from) }
 }
 
 async function dropPartition(client: Client): Promise<Done> {
-  const elapsed = startTimer()
+  const from = clock()
   await client.query("drop table history_old")
-  return { rows: doomed, seconds: elapsed() / 1000, planSeconds: 0, vacuumSeconds: 0 }
+  return { rows: doomed, ...unplanned(from) }
+}
+
+function unplanned(fromMs: number): Omit<Done, "rows"> {
+  return { seconds: (clock() - fromMs) / 1000, planSeconds: 0, vacuumSeconds: 0, planned: [fromMs, fromMs] }
 }
 
 /** Each begins with the same files, freshly copied, so that none finds the table warmer or emptier than another. */
@@ -219,10 +242,15 @@ async function measure(cluster: ScratchCluster, work: (client: Client) => Promis
     session(cluster, "bench", async (client) => {
       const writer = startWriter(cluster)
       await writer.ready
-      const done = await work(client)
-      const latencies = [...writer.samples()]
+      const { planned, vacuumed, ...took } = await work(client)
+      const samples = writer.samples().filter(({ atMs }) => atMs >= planned[1])
       await writer.stop()
-      return { ...done, latencies }
+      const isVacuum = ({ atMs }: Sample) => vacuumed !== undefined && atMs >= vacuumed[0] && atMs <= vacuumed[1]
+      return {
+        ...took,
+        latencies: samples.filter((sample) => !isVacuum(sample)).map(({ ms }) => ms),
+        vacuumLatencies: samples.filter(isVacuum).map(({ ms }) => ms),
+      }
     }),
   )
 }
@@ -233,15 +261,15 @@ async function measureIdle(cluster: ScratchCluster): Promise<number[]> {
     await writer.ready
     while (writer.samples().length < leastSamples) await wait(50)
     await writer.stop()
-    return writer.samples()
+    return writer.samples().map(({ ms }) => ms)
   })
 }
 
-type Writer = { ready: Promise<void>; samples(): number[]; stop(): Promise<void> }
+type Writer = { ready: Promise<void>; samples(): readonly Sample[]; stop(): Promise<void> }
 
 /** Inserts a new event and updates a young one by its key, as two transactions, every 5 ms; what it falls behind it does not catch up. */
 function startWriter(cluster: ScratchCluster): Writer {
-  const samples: number[] = []
+  const samples: Sample[] = []
   const ready = Promise.withResolvers<void>()
   let isOver = false
   const done = session(cluster, "bench", async (client) => {
@@ -253,10 +281,10 @@ function startWriter(cluster: ScratchCluster): Writer {
       id += 1
       const values = [id, 1 + (id % 100_000), "kind 1", "new"]
       await client.query("insert into events values ($1, $2, $3, $4, now())", values)
-      samples.push(elapsed())
+      samples.push({ atMs: clock(), ms: elapsed() })
       const second = startTimer()
       await client.query("update events set payload = $2 where id = $1", [id - 10 - (id % 5000), `changed ${id}`])
-      samples.push(second())
+      samples.push({ atMs: clock(), ms: second() })
       await wait(Math.max(0, everyMs - elapsed()))
     }
   })
@@ -281,6 +309,7 @@ function print(results: Record<string, Pick<Measured, "latencies"> & Partial<Mea
   const head = ["seconds", "rows/s", "samples", "p50 ms", "p99 ms", "max ms"].map((text) => text.padStart(11)).join("")
   console.log(`\n${"".padEnd(24)}${head}`)
   for (const [name, { rows, seconds, latencies }] of Object.entries(results)) {
+    if (latencies.length === 0) continue
     const speed = rows && seconds ? [seconds.toFixed(2), formatCount(Math.round(rows / seconds))] : ["", ""]
     const { p50, p99, max } = latency(latencies)
     const figures = [...speed, formatCount(latencies.length), ...[p50, p99, max].map((ms) => ms.toFixed(1))]
@@ -306,7 +335,8 @@ function printLeftOut({ rows, seconds, planSeconds, vacuumSeconds }: Measured): 
 /** The speed is the median of the rounds' ratios, which holds when the machine's own speed drifts. */
 function judge(idle: number[], rounds: Round[]): boolean {
   const ratios = rounds.map(({ whole, batches }) => whole.seconds / batches.seconds).toSorted((a, b) => a - b)
-  const share = ratios[Math.floor(ratios.length / 2)] ?? Number.NaN
+  const [low, high] = [ratios[Math.floor((ratios.length - 1) / 2)], ratios[Math.floor(ratios.length / 2)]]
+  const share = ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2
   const latencies = rounds.flatMap(({ batches }) => batches.latencies)
   const { p99, max } = latency(latencies)
   const p99Limit = Math.max(3 * latency(idle).p99, 25)

@@ -20,7 +20,8 @@ it("a page that is damaged on the disk is a failure of the first degree as soon 
         {
           item: "checksum failures",
           outcome: "fail",
-          detail: expect.stringMatching(/^1 page of this database failed the checksum: data on the disk is damaged$/),
+          detail:
+            "1 page of this database, or of the catalogue that all share, failed the checksum: data on the disk is damaged",
           evidence: { failures: 1 },
         },
       ])
@@ -39,5 +40,11 @@ it("a page that is damaged on the disk is a failure of the first degree as soon 
       isConfirmed: true,
       runbook: "database-checksum-failures",
     })
+
+    await damage("pg_shdescription", 0) // of which each database says that it is not its own
+    await expect(query("select count(*) from pg_shdescription")).rejects.toThrow("invalid page in block 0")
+    await expect
+      .poll(() => itemsOf(checksumFailuresCheck, address), { timeout: 10_000 })
+      .toMatchObject([{ outcome: "fail", evidence: { failures: 2 } }])
   })
 })
