@@ -5,11 +5,12 @@ import { levelOf, unseen } from "./sessions-checks.ts"
 
 const holderRow = z.object({ kind: z.string(), name: z.string(), age: z.coerce.number() })
 
-/** Everything that keeps VACUUM from removing rows: the transaction that each still needs, as its age in transactions. */
+/** Everything that keeps VACUUM from removing rows here: the transaction that each still needs, as its age in transactions. */
 const holders = `
   select 'session' as kind, coalesce(nullif(application_name, ''), 'a session') || ' of ' || coalesce(usename, '?') as name,
          max(age(backend_xmin)) as age
-    from pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid() and backend_type <> 'walsender' group by 1, 2
+    from pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid() and backend_type <> 'walsender'
+           and (datname = current_database() or datname is null) group by 1, 2
   union all select 'prepared transaction', gid, age(transaction) from pg_prepared_xacts
   union all select 'replication slot', slot_name::text, greatest(age(xmin), age(catalog_xmin)) from pg_replication_slots
              where xmin is not null or catalog_xmin is not null

@@ -137,6 +137,7 @@ async function remaining(
     `select holder from (
        select age(backend_xmin) as age, coalesce(nullif(application_name, ''), 'an unnamed program') || ' (pid ' || pid || ')' as holder
          from pg_catalog.pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid()
+          and (datname = current_database() or datname is null) -- those of other databases hold nothing up here
        union all
        select greatest(age(xmin), age(catalog_xmin)), 'the replication slot ' || slot_name from pg_catalog.pg_replication_slots
         where xmin is not null or catalog_xmin is not null

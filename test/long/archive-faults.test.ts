@@ -1,11 +1,11 @@
 import { Readable } from "node:stream"
 import { buffer } from "node:stream/consumers"
 import { expect, it } from "vitest"
-import { withClient } from "../../../lib/postgres/connect.ts"
-import { openStore } from "../../../lib/store/open.ts"
-import type { Store } from "../../../lib/store/store.ts"
-import { archivedIds, archiveWorld } from "../../support/archive-world.ts"
-import { canMount, smallDisk } from "../../support/small-disk.ts"
+import { withClient } from "../../lib/postgres/connect.ts"
+import { openStore } from "../../lib/store/open.ts"
+import type { Store } from "../../lib/store/store.ts"
+import { archivedIds, archiveWorld } from "../support/archive-world.ts"
+import { canMount, smallDisk } from "../support/small-disk.ts"
 
 const messages = (rows: number, body = "'message ' || i") => `
   create table messages (id int primary key, sent_at timestamptz not null, body text);
