@@ -185,11 +185,11 @@ describe("by the rights of the role", () => {
 describe("people", () => {
   it("hear at 70, at 85 and at 95 percent of a limit, and once that it is over", async () => {
     await withDatabase(planted, async ({ url, query }) => {
-      const [size] = await query("select pg_database_size(current_database())::int as bytes")
       await using slack = await startSlackServer()
       await using checkout = await makeCheckout()
       let at = 0
       for (const percent of [60, 71, 72, 86, 87, 96, 60, 60]) {
+        const [size] = await query("select pg_database_size(current_database())::int as bytes")
         const limit = Math.round((Number(size?.bytes) * 100) / percent)
         const more = `care: { limits: { databaseBytes: ${limit} } }`
         const file = await checkout.write(
