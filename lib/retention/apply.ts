@@ -254,8 +254,9 @@ async function vacuum(work: Work): Promise<void> {
 /** A transaction that was committing when the connection broke is asked for over another one: it counts when it was committed. */
 async function explainFailure(work: Work, error: unknown): Promise<Ending> {
   const { committing, context } = work
-  const failure = errorText(error)
-  if (!committing || !isConnectionLoss(error)) return { failure }
+  const isLoss = isConnectionLoss(error)
+  const failure = isLoss ? `the connection to the database was lost: ${errorText(error)}` : errorText(error)
+  if (!committing || !isLoss) return { failure }
   if (!context.address)
     return {
       failure: `${failure}; whether the last ${formatCounted(committing.changed, "row")} were changed is unknown`,
