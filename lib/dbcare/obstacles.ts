@@ -63,10 +63,11 @@ export async function lockHolder(client: Client, tableOid: string): Promise<stri
   return session && renderSession(session)
 }
 
-/** Who keeps dead rows from being removed: the session with the oldest snapshot of any database. */
+/** Who keeps dead rows from being removed: the session of this database, or the standby, with the oldest snapshot. */
 export async function oldestHorizon(client: Client): Promise<string | undefined> {
   const { rows } = await client.query(
     `select ${columns} from pg_stat_activity a where a.backend_xmin is not null and a.pid <> pg_backend_pid()
+        and (a.datname = current_database() or a.datname is null)
       order by age(a.backend_xmin) desc limit 1`,
   )
   const [session] = z.array(sessionRow).parse(rows)
