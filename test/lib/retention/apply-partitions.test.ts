@@ -118,7 +118,9 @@ it("waits no longer than its timeout with others behind it, and gets in when the
         context: { limits: { lockTimeoutMs: 100, retryWaitMs: 100 } },
       })
       await until("it waits", async () => {
-        const waiting = await database.query("select from pg_locks where not granted and mode = 'AccessExclusiveLock'")
+        const waiting = await database.query(
+          "select from pg_locks join pg_stat_activity using (pid) where not granted and mode = 'AccessExclusiveLock' and datname = current_database()",
+        )
         return waiting.length > 0
       })
       await database.query("set lock_timeout = '2s'; select count(*) from logs")

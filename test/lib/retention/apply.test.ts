@@ -201,7 +201,9 @@ describe("what stands in the way", () => {
         await app.query("begin; update children set id = id where event = 400")
         const applying = apply(database, old, { limits: { ...quick.limits, lockTimeoutMs: 20_000 } })
         await until("it waits for the child", async () => {
-          const waiting = await database.query("select from pg_locks where not granted and locktype = 'transactionid'")
+          const waiting = await database.query(
+            "select from pg_locks join pg_stat_activity using (pid) where not granted and locktype = 'transactionid' and datname = current_database()",
+          )
           return waiting.length > 0
         })
         const mine = app.query("select from events where id = 5 for update").then(
