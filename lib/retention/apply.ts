@@ -255,7 +255,10 @@ async function vacuum(work: Work): Promise<void> {
 async function explainFailure(work: Work, error: unknown): Promise<Ending> {
   const { committing, context } = work
   const isLoss = isConnectionLoss(error)
-  const failure = isLoss ? `the connection to the database was lost: ${errorText(error)}` : errorText(error)
+  const { signal } = context
+  // A run that is told to end hangs up: that is no fault of the connection.
+  const lost = isLoss ? `the connection to the database was lost: ${errorText(error)}` : errorText(error)
+  const failure = signal.aborted ? errorText(signal.reason) : lost
   if (!committing || !isLoss) return { failure }
   if (!context.address)
     return {

@@ -59,7 +59,10 @@ export async function archiveRows(plan: CleanupPlan, context: ArchiveContext): P
     done: { removed: 0, batches: 0, plainBytes: 0, sealedBytes: 0, kept: 0 },
   }
   const refusals = archiveRefusals(plan, context.recipients)
-  const end = refusals.length > 0 ? { failure: refusals.join("; ") } : await run(work).catch(failed)
+  const end =
+    refusals.length > 0
+      ? { failure: refusals.join("; ") }
+      : await run(work).catch((error: unknown) => failed(error, context.signal))
   const counts = { left: Math.max(0, plan.count - work.done.removed), heldBack: plan.heldBack, ...end }
   const notes = [...work.notes, ...(work.pressure?.notes() ?? [])]
   return { ...work.done, ...counts, notes, tookMs: elapsed(), waitedMs: work.pressure?.waitedMs() ?? 0 }
@@ -96,7 +99,9 @@ type Work = {
   notes: Set<string>
 }
 
-function failed(error: unknown): End {
+/** A run that is told to end hangs up: that is no fault of the connection. */
+function failed(error: unknown, signal: AbortSignal): End {
+  if (signal.aborted) return { failure: failureText(signal.reason) }
   const failure = failureText(error)
   if (!isConnectionLoss(error)) return { failure }
   return { failure: `the connection to the database was lost (${failure}): the next run settles what was under way` }

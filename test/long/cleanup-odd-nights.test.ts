@@ -159,6 +159,12 @@ describe("cleanup", () => {
 
     expect(exitCode).not.toBe(0)
     expect(run.findings.map(({ detail }) => detail).join("\n")).toContain("SIGTERM; these rules had no turn: more")
+    expect(run.findings.map(({ subject, cause }) => [subject, cause])).toEqual([
+      ["job/cleanup", undefined],
+      ["database/main/cleanup/logs", "job/cleanup"],
+      ["database/main/cleanup", "job/cleanup"],
+    ])
+    expect(JSON.stringify(run.findings)).not.toMatch(/connection .*lost/)
     const left = await count(night)
     expect(left).toBeGreaterThan(25)
     expect(await night.database.query("select count(*)::int from logs where id < 25")).toEqual([{ count: 25 }])
